@@ -1,0 +1,113 @@
+"""Write hubconf.py from the registry: one function for every named model.
+
+python tools/make_hubconf.py
+"""
+
+from pathlib import Path
+
+from zoo.assembly import accepted_options
+from zoo.manifest import Spec
+from zoo.registry import registry
+
+HUBCONF = Path(__file__).parents[1] / "hubconf.py"
+
+_HEADER = '''"""Entry points for torch.hub: one function for every named model. Written by tools/make_hubconf.py.
+
+>>> import torch
+>>> torch.hub.list("OWNER/zoo")
+>>> model = torch.hub.load("OWNER/zoo", "fcn8s_vgg16", num_classes=21)
+>>> model(torch.rand(1, 3, 100, 150))["out"].shape
+torch.Size([1, 21, 100, 150])
+"""
+
+import os as _os
+import sys as _sys
+
+dependencies = ["torch", "torchvision", "timm", "safetensors", "numpy", "PIL"]
+
+_HERE = _os.path.dirname(_os.path.abspath(__file__))
+
+
+def _zoo():
+    """The package `zoo`, from this checkout unless a Zoo is loaded already."""
+    loaded = _sys.modules.get("zoo")
+    if loaded is not None and not hasattr(loaded, "create_model"):
+        raise ImportError(
+            f"another package called 'zoo' is already imported, from {getattr(loaded, '__file__', 'nowhere')}; "
+            "load the model in a process that does not import it"
+        )
+    import zoo
+
+    home = _os.path.dirname(_os.path.dirname(_os.path.abspath(zoo.__file__)))
+    if home != _HERE:
+        if not hasattr(zoo, "create_model"):
+            raise ImportError(f"another package called 'zoo' comes first on sys.path: {zoo.__file__}")
+        import warnings
+
+        warnings.warn(
+            f"Zoo {zoo.__version__} from {home} is loaded already and is used instead of the checkout {_HERE}",
+            stacklevel=3,
+        )
+    elif _HERE not in _sys.path[1:]:
+        # torch.hub takes its own entry away after the call. Lazy imports would do without, but a spawned worker that
+        # unpickles a model looks for `zoo` along the parent's sys.path. At the end, it shadows nothing of the user's.
+        _sys.path.append(_HERE)
+    return zoo
+
+
+def _create(name, pretrained, num_classes, in_channels, options):
+    weights = {True: "default", False: None}.get(pretrained, pretrained)
+    return _zoo().create_model(
+        name, num_classes=num_classes, in_channels=in_channels, weights=weights, **options
+    )
+'''
+
+_FUNCTION = '''
+
+def {name}(
+    pretrained=False, *, num_classes=None, in_channels=3{signature}, **encoder_options
+):
+    """{summary}.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; {classes} by default.
+        in_channels: Channels of the input.{arguments}
+        encoder_options: Options of the encoder {encoder}: `zoo info {name}` lists them.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {{"out": (N, K, H, W)}} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "{name}", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    options = {{{items}**encoder_options}}
+    return _create("{name}", pretrained, num_classes, in_channels, options)
+'''
+
+
+def function(spec: Spec) -> str:
+    architecture = registry().get("architecture", spec.meta["architecture"])
+    options = {**accepted_options(architecture)}
+    defaults = {name: spec.meta.get("options", {}).get(name, option.default) for name, option in options.items()}
+    return _FUNCTION.format(
+        name=spec.name,
+        summary=spec.summary,
+        classes=spec.meta.get("num_classes", 21),
+        encoder=spec.meta["encoder"],
+        signature="".join(f", {name}={value!r}" for name, value in defaults.items()),
+        arguments="".join(
+            f"\n        {name}: Option of the architecture; see {architecture.target}." for name in defaults
+        ),
+        items="".join(f'"{name}": {name}, ' for name in defaults),
+    )
+
+
+def render() -> str:
+    """The text of hubconf.py."""
+    return _HEADER + "".join(function(spec) for spec in registry().find("model") if "architecture" in spec.meta)
+
+
+if __name__ == "__main__":
+    HUBCONF.write_text(render(), encoding="utf-8")

@@ -1,0 +1,26 @@
+"""Plain text for the terminal, without a library: listings must start at once."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    """Align columns with two spaces between them; on a terminal the last one is cut to the width there is."""
+    rows = [list(row) for row in rows]
+    if not rows:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    limit = os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+    lines = []
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        lines.append(line if limit is None or len(line) <= limit else line[: limit - 1] + "…")
+    return "\n".join(lines)
+
+
+def count(number: int | None) -> str:
+    """A number of parameters for people: ``"134.5 M"``."""
+    if number is None:
+        return ""
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k" if number >= 1e3 else str(number)

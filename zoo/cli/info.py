@@ -1,0 +1,112 @@
+"""``zoo info``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli._text import count, table
+from zoo.errors import UnknownNameError, did_you_mean
+from zoo.manifest import KINDS, Spec
+from zoo.registry import registry
+
+
+@click.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def command(name: str, as_json: bool) -> None:
+    r"""Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file.
+
+    \b
+    zoo info fcn8s_vgg16
+    zoo info fcn8s@resnet50
+    zoo info run/best.safetensors
+    """
+    is_file = name.endswith(".safetensors") or (Path(name).is_file() and "/" in name)
+    record = _of_file(name) if is_file else _of_name(name)
+    if as_json:
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(record)))
+
+
+def _of_file(path: str) -> dict[str, Any]:
+    from zoo.hub.header import read_header
+
+    header = read_header(path)
+    record = {key: value for key, value in header.record.items() if key != "model" and value not in ({}, None)}
+    return {
+        "file": path,
+        "bytes": header.size,
+        "parameters": header.parameters,
+        "tensors": len(header.shapes),
+        "model": header.record["model"],
+        **record,
+    }
+
+
+def _of_name(name: str) -> dict[str, Any]:
+    base, _, paired = name.partition("@")
+    found = [spec for kind in KINDS if (spec := registry().lookup(kind, base)) is not None]
+    if not found:
+        known = [spec.name for kind in ("model", "architecture", "dataset", "recipe") for spec in registry().find(kind)]
+        known += [spec.name for spec in registry().find("encoder")] if not did_you_mean(base, known) else []
+        raise UnknownNameError(f"nothing is named {base!r}.{did_you_mean(base, known)} `zoo list` shows all models.")
+    spec = found[0]
+    record = _described(spec)
+    if spec.kind == "model" and "architecture" in spec.meta:
+        record["architecture"] = _described(registry().get("architecture", spec.meta["architecture"]))
+    encoder = paired or spec.meta.get("encoder")
+    if encoder:
+        encoder_spec = registry().get("encoder", encoder.partition(".")[0] if paired else encoder)
+        record["encoder"] = _described(encoder_spec)
+        record["encoder"].pop("taps", None)
+        if paired:
+            from zoo.compatibility import missing
+
+            needs = record.get("architecture", record)["needs"] if spec.kind == "model" else spec.needs
+            record["name"] = name
+            record.pop("parameters", None)
+            record["lacks"] = missing(needs, encoder_spec.offers)
+    return record
+
+
+def _described(spec: Spec) -> dict[str, Any]:
+    from zoo.signature import static_options
+
+    record = {key: value for key, value in spec.to_json().items() if value not in ({}, [], None)}
+    record["plugin"] = spec.plugin
+    record.setdefault("needs", spec.needs) if spec.kind == "architecture" else None
+    options = static_options(spec)
+    if options:
+        record["options"] = {**options, **record.get("options", {})}
+    return record
+
+
+def _lines(record: dict[str, Any], indent: str = "") -> list[str]:
+    simple = {key: value for key, value in record.items() if not isinstance(value, dict) or _flat(value)}
+    rows = [(f"{indent}{key}", _text(key, value)) for key, value in simple.items() if value not in ({}, [])]
+    lines = table(rows).splitlines()
+    for key, value in record.items():
+        if key not in simple:
+            lines += [f"{indent}{key}", *_lines(value, indent + "  ")]
+    return lines
+
+
+def _flat(table: dict[str, Any]) -> bool:
+    return all(not isinstance(value, dict) for value in table.values()) and len(str(table)) < 70
+
+
+def _text(key: str, value: Any) -> str:
+    if key == "parameters":
+        return f"{value:,} ({count(value)})"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_text('', item)}" for name, item in value.items())
+    if isinstance(value, list):
+        if value and isinstance(value[0], dict):
+            return "; ".join(_text("", item) for item in value)
+        return ", ".join(_text("", item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)

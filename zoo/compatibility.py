@@ -1,0 +1,28 @@
+"""Whether an encoder offers what a decoder needs, from their specs alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.manifest import Spec
+
+
+def missing(needs: Mapping[str, Any], offers: Mapping[str, Any]) -> list[str]:
+    """Say in words what is needed and not offered; empty when the pair fits.
+
+    Args:
+        needs: ``strides`` (a tap at each of them), ``taps`` (these names), ``pools`` (switches of these poolings),
+            ``output_stride`` (any one of these).
+        offers: ``strides``, ``taps``, ``pools``, ``output_strides``.
+    """
+    lacking: list[str] = []
+    for key, what in (("strides", "a tap at stride"), ("taps", "the tap"), ("pools", "the switches of")):
+        lacking += [f"{what} {wanted}" for wanted in needs.get(key, []) if wanted not in offers.get(key, [])]
+    wanted = needs.get("output_stride", [])
+    if wanted and not set(wanted) & set(offers.get("output_strides", [])):
+        lacking.append(f"an output stride of {' or '.join(map(str, wanted))}")
+    return lacking
+
+
+def fits(architecture: Spec, encoder: Spec) -> bool:
+    """Whether the pair can be built."""
+    return not missing(architecture.needs, encoder.offers)

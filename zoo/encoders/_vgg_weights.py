@@ -1,0 +1,107 @@
+"""ImageNet weights for the VGG family, from torchvision's or timm's files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo.encoders._first_conv import adapt_first_conv
+from zoo.errors import CheckpointError, OptionError
+
+if TYPE_CHECKING:
+    from zoo.encoders.vgg import VGG
+
+_URL = "https://download.pytorch.org/models/"
+_FILES = {  # the eight hex digits in a name are the start of the file's sha256
+    "vgg11": "vgg11-8a719046.pth",
+    "vgg11_bn": "vgg11_bn-6002323d.pth",
+    "vgg13": "vgg13-19584684.pth",
+    "vgg13_bn": "vgg13_bn-abd245e5.pth",
+    "vgg16": "vgg16-397923af.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+}
+
+
+def load(encoder: "VGG", source: str) -> None:
+    """Load ImageNet weights into a VGG encoder.
+
+    Args:
+        encoder: The encoder; layers it does not have (fc6, or what lies beyond its last tap) are left out.
+        source: ``"imagenet"`` for torchvision's file, downloaded once, or the path of a file:
+            safetensors, or a state dict of torchvision or timm.
+
+    Raises:
+        OptionError: `source` is neither.
+        CheckpointError: The file is not a VGG of this depth.
+    """
+    name = encoder.depth + "_bn" * encoder.batch_norm
+    if source == "imagenet":
+        from zoo.hub.download import download
+
+        file = _FILES[name]
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        path = folder / file
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            download(_URL + file, path, sha256=file.rpartition("-")[2].removesuffix(".pth"))
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise OptionError(f"encoder_weights={source!r}: expected 'imagenet' or the path of a weight file")
+    state = from_torchvision(encoder, read_state(path), str(path))
+    adapt_first_conv(state, "conv1_1.weight", encoder.in_channels)
+    encoder.load_state_dict(state)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the state dict in a safetensors file or a pickle of nothing but tensors."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path} is not a file of weights: {error}") from None
+    return dict(state)
+
+
+def from_torchvision(encoder: "VGG", state: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
+    """Rename torchvision's or timm's keys to ours; the classifier's matrices become convolutions.
+
+    ``features.N`` → ``conv1_1`` …, ``bn1_1`` …; ``classifier.0``/``pre_logits.fc1`` (4096, 25088) → ``fc6``
+    (4096, 512, 7, 7); ``classifier.3``/``pre_logits.fc2`` → ``fc7`` (4096, 4096, 1, 1).
+
+    Raises:
+        CheckpointError: A layer that the encoder has is missing, or has another shape.
+    """
+    sources: dict[str, tuple[str, ...]] = {
+        "fc6": ("classifier.0", "pre_logits.fc1"),
+        "fc7": ("classifier.3", "pre_logits.fc2"),
+    }
+    position = 0
+    for name, kind in encoder.layers:
+        if kind == "conv":
+            sources[name] = (f"features.{position}",)
+            if encoder.batch_norm:
+                sources[name.replace("conv", "bn")] = (f"features.{position + 1}",)
+            position += 3 if encoder.batch_norm else 2
+        elif kind == "pool":
+            position += 1
+    renamed: dict[str, Tensor] = {}
+    for key, own in encoder.state_dict().items():
+        layer, _, leaf = key.rpartition(".")
+        found = next((state[f"{old}.{leaf}"] for old in sources[layer] if f"{old}.{leaf}" in state), None)
+        same_but_inputs = found is not None and layer == "conv1_1" and found.shape[2:] == own.shape[2:]
+        if found is None or (found.numel() != own.numel() and not same_but_inputs):
+            what = "missing" if found is None else f"of shape {tuple(found.shape)}"
+            raise CheckpointError(
+                f"{source} does not hold a {encoder.depth}{'_bn' * encoder.batch_norm}: "
+                f"{sources[layer][0]}.{leaf}, for our {key} {tuple(own.shape)}, is {what}"
+            )
+        renamed[key] = found if same_but_inputs else found.reshape(own.shape)
+    return renamed

@@ -1,0 +1,127 @@
+"""Every timm backbone that gives feature maps, by its timm name."""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.config import InputSpec
+from zoo.errors import IncompatibleError, OptionError, UnknownNameError, did_you_mean
+from zoo.interfaces import Encoder, Features, FeatureSpec
+from zoo.ops import pad_to
+
+
+class TimmEncoder(Encoder):
+    """A timm model built with ``features_only``.
+
+    Taps have timm's names (``layer3``, ``blocks.2``, ``stages_1``). timm does not say where cells lie, so offsets are
+    nominal: cells tile the picture, cell 0 centred at (stride - 1) / 2, as interpolation with
+    ``align_corners=False`` assumes.
+
+    Args:
+        name: timm's name, a weight tag included where wanted: ``"resnet50"``, ``"resnet50.a1_in1k"``.
+        taps: Build only as deep as these need; None builds everything.
+        in_channels: Channels of the input; pretrained first layers are adapted by timm.
+        output_stride: 8, 16 or 32: deeper stages are dilated instead of strided, where the model can.
+        encoder_weights: None, or ``"imagenet"`` for timm's default pretrained weights.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+        IncompatibleError: The model gives no feature maps, or not at that output stride.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        taps: Collection[str] | None = None,
+        in_channels: int = 3,
+        output_stride: int = 32,
+        encoder_weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        if encoder_weights not in (None, "imagenet"):
+            raise OptionError(f"encoder_weights={encoder_weights!r}: timm encoders take None or 'imagenet'")
+        everything = self.offers(name, output_stride=output_stride)
+        wanted = [index for index, tap in enumerate(everything) if taps is None or tap.name in taps]
+        self.model = _create(name, output_stride, in_channels, encoder_weights is not None, wanted)
+        self.features = tuple(everything[index] for index in wanted)
+        self.channels_last_maps = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
+        config = _pretrained_config(self.model, name)
+        if config is not None:
+            self.input = InputSpec("RGB", 1.0, tuple(config["mean"]), tuple(config["std"]))
+        table = _table_entry(name)
+        # Models that are in no table get the padding that any pyramid of strides can live with.
+        self.multiple = int(table.get("multiple", 32))
+        self.minimum = int(table.get("minimum", 64))
+
+    @classmethod
+    def offers(cls, name: str, *, output_stride: int = 32) -> tuple[FeatureSpec, ...]:  # type: ignore[override]
+        """The taps of timm model `name`: from the table, or from timm on the meta device."""
+        entry = _table_entry(name)
+        if entry:
+            taps = [(tap, channels, stride) for tap, channels, stride in entry["taps"]]
+        else:
+            with torch.device("meta"):
+                info = _create(name, output_stride, 3, False, None).feature_info
+            taps = list(zip(info.module_name(), info.channels(), info.reduction(), strict=True))
+        strides = [min(stride, output_stride) for _, _, stride in taps]
+        return tuple(
+            FeatureSpec(tap, channels, stride, (stride - 1) / 2)
+            for (tap, channels, _), stride in zip(taps, strides, strict=True)
+        )
+
+    def forward(self, x: Tensor, taps: Collection[str], with_pools: bool = False) -> Features:
+        """Map (N, C, H, W) to the named taps, each (N, channels, ceil(H / stride), ceil(W / stride)) or one more."""
+        height, width = x.shape[-2:]
+        maps = self.model(pad_to(x, self.multiple, self.minimum))
+        if self.channels_last_maps:
+            maps = [feature.permute(0, 3, 1, 2) for feature in maps]
+        return Features(
+            {
+                tap.name: feature[..., : -(-height // tap.stride), : -(-width // tap.stride)]
+                for tap, feature in zip(self.features, maps, strict=True)
+                if tap.name in taps
+            },
+            {},
+        )
+
+
+def knows(name: str) -> bool:
+    """Whether timm has a model of that name (tag included or not). Imports timm."""
+    import timm
+
+    return bool(timm.is_model(name))
+
+
+def _create(name: str, output_stride: int, in_channels: int, pretrained: bool, indices: list[int] | None) -> Any:
+    import timm
+
+    if not timm.is_model(name):
+        known = timm.list_models()
+        raise UnknownNameError(f"timm has no model {name!r}.{did_you_mean(name, known)}")
+    options: dict[str, Any] = {"features_only": True, "in_chans": in_channels, "pretrained": pretrained}
+    if indices is not None:
+        options["out_indices"] = tuple(indices)
+    if output_stride != 32:
+        options["output_stride"] = output_stride
+    try:
+        return timm.create_model(name, **options)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError, AttributeError, ValueError) as error:
+        what = f" at output stride {output_stride}" if output_stride != 32 else ""
+        raise IncompatibleError(f"timm's {name!r} gives no feature maps{what}: {error}") from error
+
+
+def _pretrained_config(model: Any, name: str) -> dict[str, Any] | None:
+    import timm
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return None if config is None else dict(vars(config))
+
+
+def _table_entry(name: str) -> dict[str, Any]:
+    from zoo.registry import registry
+
+    spec = registry().lookup("encoder", name.partition(".")[0])
+    return spec.meta if spec is not None and spec.plugin == "zoo" else {}

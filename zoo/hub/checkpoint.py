@@ -1,0 +1,153 @@
+"""Saving a model to one self-describing file, and loading it again without a name or a second file."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo import __version__
+from zoo.errors import CheckpointError, UnknownNameError
+from zoo.files import atomic_path
+from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
+from zoo.model import SegmentationModel
+
+logger = logging.getLogger("zoo")
+
+
+def save(
+    model: SegmentationModel,
+    path: str | os.PathLike[str],
+    *,
+    data: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    licence: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a model to a safetensors file that describes itself. The file appears whole or not at all.
+
+    Args:
+        model: The model; its `config` says how to build it again.
+        path: Where to; should end in ``.safetensors``.
+        data: What it was trained on: ``{"name": …, "split": …}``.
+        metrics: Its numbers, with the protocol: ``{"miou": …, "data": …, "split": …}``.
+        recipe: The resolved recipe.
+        licence: ``{"weights": …, "data": …}``.
+
+    Returns:
+        `path`.
+
+    Raises:
+        CheckpointError: The folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    record = {
+        "schema": SCHEMA,
+        "zoo": __version__,
+        "model": model.config.to_json(),
+        "data": dict(data or {}),
+        "metrics": dict(metrics or {}),
+        "recipe": dict(recipe or {}),
+        "licence": dict(licence or {}),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={KEY: canonical_json(record)})
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be written: {error}") from None
+    return path
+
+
+def load(path: str | os.PathLike[str]) -> SegmentationModel:
+    """Load a model that `save` wrote: built from the file's own description, in evaluation mode.
+
+    Nothing is initialised at random; the parameters are mapped from the file and read when they are used.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, not ours, of another schema, or does not fit its description;
+            or a component that it names is not installed.
+    """
+    from zoo.assembly import build
+
+    path = Path(path)
+    header = read_header(path)
+    state = _read_tensors(path)
+    try:
+        with torch.device("meta"):
+            model = build(header.config)
+        if not state.keys() >= {name for name, _ in (*model.named_parameters(), *model.named_buffers())}:
+            model = build(header.config)  # some of its tensors are computed and in no file: make them for real
+    except UnknownNameError as error:
+        raise CheckpointError(f"{path} needs a component of a plugin that is not installed: {error}") from None
+    _assign(model, state, path)
+    return model.eval()
+
+
+def start_from(model: SegmentationModel, path: str | os.PathLike[str]) -> None:
+    """Copy what fits, by name and shape, from a weight file into a model; log one line about the rest.
+
+    This is how a coarser stage starts a finer one (FCN-32s → 16s → 8s) and how a model gets another number of
+    classes: its classifier starts anew, everything else is kept.
+
+    Raises:
+        CheckpointError: The file cannot be read, or nothing in it fits.
+    """
+    path = Path(path)
+    header = read_header(path)
+    state = _read_tensors(path)
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise CheckpointError(f"nothing in {path} ({header.config.name}) fits {model.config.name}")
+    model.load_state_dict(fitting, strict=False)
+    if header.config.in_channels == model.config.in_channels:
+        same = header.config.num_classes == model.config.num_classes
+        model.config = model.config.describing(
+            input=header.config.input,
+            classes=header.config.classes if same else None,
+            palette=header.config.palette if same else None,
+        )
+    fresh = [name for name in own if name not in fitting]
+    unused = [name for name in state if name not in fitting]
+    if fresh or unused:
+        logger.warning(
+            "%s: took %d of %d tensors%s%s",
+            path.name,
+            len(fitting),
+            len(state),
+            f"; starting anew: {_listed(fresh)}" if fresh else "",
+            f"; left aside: {_listed(unused)}" if unused else "",
+        )
+
+
+def _assign(model: SegmentationModel, state: dict[str, Tensor], path: Path) -> None:
+    trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    try:
+        model.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its own description ({model.config.name}): {error}") from None
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trainable[name])
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Map the tensors of a file into memory; pages are read when they are touched."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a valid safetensors file: {error}") from None
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+__all__ = ["Header", "load", "read_header", "save", "start_from"]
