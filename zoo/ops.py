@@ -66,6 +66,8 @@ class BilinearUpsample(nn.ConvTranspose2d):
         self.weight.requires_grad_(learnable)
 
     def reset_parameters(self) -> None:
+        if self.weight.is_meta:
+            return
         with torch.no_grad():
             self.weight.zero_()
             diagonal = torch.arange(self.in_channels)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,6 +14,7 @@ from zoo import __version__
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.files import atomic_path
 from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
+from zoo.hub.skeleton import skeleton
 from zoo.model import SegmentationModel
 
 logger = logging.getLogger("zoo")
@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str]) -> SegmentationModel:
     header = read_header(path)
     state = _read_tensors(path)
     try:
-        with torch.device("meta"):
+        with skeleton():
             model = build(header.config)
         if not state.keys() >= {name for name, _ in (*model.named_parameters(), *model.named_buffers())}:
             model = build(header.config)  # some of its tensors are computed and in no file: make them for real

@@ -1,0 +1,42 @@
+"""Building a model without its numbers, to be filled from a file."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_FILLS = frozenset(
+    "add_ bernoulli_ clamp_ constant_ copy_ div_ erfinv_ fill_ kaiming_normal_ kaiming_uniform_ mul_ normal_ "
+    "ones_ orthogonal_ sub_ trunc_normal_ uniform_ xavier_normal_ xavier_uniform_ zero_ zeros_".split()
+)
+
+
+class _NoFill(TorchFunctionMode):
+    """Leaves out in-place fills of tensors that hold nothing.
+
+    On the meta device they change nothing, but some of them import torch's compiler, which takes over a second.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _FILLS:
+            target = args[0] if args else kwargs.get("tensor")
+            if isinstance(target, Tensor) and target.is_meta:
+                return target
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def skeleton() -> Iterator[None]:
+    """What is built inside has shapes but no storage and is not initialised."""
+    with torch.device("meta"), _NoFill():
+        yield
