@@ -61,7 +61,7 @@ class _LazyGroup(click.Group):
     help="Run a Python file first and use what it registers; may be repeated.",
 )
 def cli(plugins: tuple[str, ...]) -> None:
-    r"""A zoo of semantic segmentation models.
+    """A zoo of semantic segmentation models.
 
     \b
     zoo demo                                             see it work

@@ -16,7 +16,7 @@ from zoo.registry import registry
 @click.argument("name", metavar="NAME|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def command(name: str, as_json: bool) -> None:
-    r"""Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file.
+    """Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file.
 
     \b
     zoo info fcn8s_vgg16

@@ -26,7 +26,7 @@ def _kind(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
 @click.option("--plugin", metavar="NAME", help="Only what this plugin brings.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def command(pattern: str, kind: str, architecture: str | None, plugin: str | None, as_json: bool) -> None:
-    r"""List components whose name fits PATTERN (shell wildcards; all by default).
+    """List components whose name fits PATTERN (shell wildcards; all by default).
 
     \b
     zoo list "fcn8s*"

@@ -1,0 +1,83 @@
+"""Measuring a model on a data set."""
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from zoo.data.dataset import SegmentationDataset
+from zoo.errors import DataError, IncompatibleError
+from zoo.evaluation.confusion import ConfusionMatrix
+from zoo.evaluation.matching import match_classes
+from zoo.evaluation.metrics import Metrics
+from zoo.evaluation.reading import batches
+from zoo.inference.forward import answering, logits, most_likely
+
+if TYPE_CHECKING:
+    from zoo.model import SegmentationModel
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and how many there are."""
+
+
+class ClassNameWarning(UserWarning):
+    """Model and data name their classes differently; the message says how they were matched."""
+
+
+def evaluate(
+    model: "SegmentationModel",
+    dataset: SegmentationDataset,
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int = 1,
+    amp: bool = False,
+    progress: Progress | None = None,
+) -> Metrics:
+    """Count every labelled pixel of a data set into one confusion matrix.
+
+    Pictures keep their size, labels are compared at their own resolution, and nothing is averaged per picture or per
+    batch, so the result does not depend on `batch_size` or on the order (other than by the rounding of the model).
+
+    Args:
+        model: Left in the mode it is in.
+        dataset: Its classes are matched with the model's by name; see `match_classes`.
+        device: Where to compute; the model moves there and stays. None: where it is.
+        batch_size: At most so many pictures at once; only pictures of one size go together.
+        amp: Compute in bfloat16.
+        progress: Told about every batch that is done.
+
+    Returns:
+        Metrics with the model's class names (the data's, where the model has none). Where no pixel is labelled its
+        four numbers are NaN.
+
+    Raises:
+        IncompatibleError: Model and data have different classes, or different channels.
+        DataError: There are no pictures, or a label or mask that cannot be used.
+        ZooError: The device is not available, or the model answers with NaN.
+
+    Warns:
+        ClassNameWarning: The classes were matched, but their names do not agree.
+    """
+    config = model.config
+    match = match_classes(config, dataset.classes, f"{dataset.name}/{dataset.split}")
+    total = len(dataset)
+    if total == 0:
+        raise DataError(f"{dataset.name} has no pictures in its split {dataset.split!r}")
+    if match.note:
+        warnings.warn(match.note, ClassNameWarning, stacklevel=2)
+    matrix = ConfusionMatrix(config.num_classes)
+    done = 0
+    with answering(model, device):
+        for images, masks in batches(dataset, batch_size):
+            if images.shape[1] != config.in_channels:
+                raise IncompatibleError(
+                    f"{dataset.name} has pictures of {images.shape[1]} channels, the model takes {config.in_channels}; "
+                    f"open the data with channels={config.in_channels}"
+                )
+            labels = most_likely(logits(model, images, amp=amp))
+            matrix.update(labels, masks.to(labels.device))
+            done += len(images)
+            if progress is not None:
+                progress(done, total)
+    return Metrics.from_confusion(matrix.with_rows(match.order), config.classes or dataset.classes)
