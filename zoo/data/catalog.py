@@ -1,0 +1,77 @@
+"""``--data NAME`` or ``--data DIR``: one door to every data set."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from zoo.data.dataset import SegmentationDataset
+from zoo.data.folder import FolderDataset
+from zoo.errors import DataError, UnknownNameError, did_you_mean
+from zoo.registry import registry
+
+
+def open_dataset(
+    data: str | os.PathLike[str],
+    split: str,
+    *,
+    channels: int = 3,
+    download: bool = False,
+    values: Mapping[int, int] | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> SegmentationDataset:
+    """Open one split of a data set.
+
+    A registered name wins over a folder of the same name here; ``./name`` is the folder.
+
+    Args:
+        data: A registered name (``zoo list --kind dataset`` shows them) or a folder (see `zoo.data.layouts`).
+        split: ``"train"``, ``"val"``, ``"test"``, or another one that it has.
+        channels: 1, 3 or 4: grey, RGB or RGBA pictures.
+        download: Fetch a registered data set that is not there.
+        values: File value → label, for masks whose values are not labels: ``{0: 0, 255: 1}``.
+        root: Where a registered data set lies or is to lie, in place of its usual places.
+
+    Raises:
+        UnknownNameError: Neither registered nor a folder.
+        DataError: The data cannot be used as they are, or lack the split.
+    """
+    name = os.fspath(data)
+    if not name:
+        raise DataError("data is empty; name a data set or a folder")
+    folder = Path(name).expanduser()
+    if not (isinstance(data, str) and _may_be_name(name)):
+        return _open_folder(folder, split, channels, values, root)
+    spec = registry().lookup("dataset", name)
+    if spec is not None:
+        dataset = spec.load()(
+            split, channels=channels, download=download, values=values, root=None if root is None else Path(root)
+        )
+        if not isinstance(dataset, SegmentationDataset):
+            raise DataError(f"data set {name!r} ({spec.target}) made a {type(dataset).__name__}, no data set")
+        return dataset
+    if folder.exists() or os.sep in name:
+        return _open_folder(folder, split, channels, values, root)
+    known = [spec.name for spec in registry().find("dataset")]
+    raise UnknownNameError(
+        f"there is no data set named {name!r}, and no folder {name!r} here.{did_you_mean(name, known)} "
+        f"Registered are {', '.join(known) or 'none'}."
+    )
+
+
+def _may_be_name(name: str) -> bool:
+    """``namespace/name`` may be one; ``./x``, ``/x``, ``~/x``, ``x/`` and an existing ``a/b`` are folders."""
+    if name.startswith((".", "~")) or os.path.isabs(name) or name.endswith(("/", os.sep)):
+        return False
+    return not (("/" in name or os.sep in name) and Path(name).exists())
+
+
+def _open_folder(
+    folder: Path,
+    split: str,
+    channels: int,
+    values: Mapping[int, int] | None,
+    root: str | os.PathLike[str] | None,
+) -> FolderDataset:
+    if root is not None:
+        raise DataError(f"root ({root}) says where a registered data set lies; {folder} is a folder already")
+    return FolderDataset(folder, split, channels=channels, values=values)

@@ -1,0 +1,1 @@
+"""Weights: where they lie, how they are fetched, verified, read and written."""
