@@ -50,6 +50,7 @@ def entry(name: str) -> dict[str, Any] | None:
         return None
     info = model.feature_info
     strides = list(info.reduction())
+    indices = list(info.out_indices)
     deepest = max(strides)
     if works(model, ODD_SIZES, strides):
         padding = {}
@@ -73,6 +74,7 @@ def entry(name: str) -> dict[str, Any] | None:
     return {
         "offers": {"strides": sorted(set(strides)), "output_strides": output_strides},
         "taps": [list(tap) for tap in zip(info.module_name(), info.channels(), strides, strict=True)],
+        **({} if indices == list(range(len(strides))) else {"indices": indices}),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **padding,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.compatibility import missing
 from zoo.config import ModelConfig
-from zoo.errors import IncompatibleError, OptionError, UnknownNameError, did_you_mean
+from zoo.errors import IncompatibleError, OptionError, UnknownNameError, ZooError, did_you_mean
 from zoo.interfaces import Encoder, FeatureSpec
 from zoo.manifest import Spec
 from zoo.model import SegmentationModel
@@ -24,7 +24,7 @@ def create_model(
     *,
     encoder: str | None = None,
     num_classes: int | None = None,
-    in_channels: int = 3,
+    in_channels: int | None = None,
     weights: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> SegmentationModel:
@@ -34,7 +34,7 @@ def create_model(
         name: A named model (``"fcn8s_vgg16"``), an architecture (``"fcn8s"``), or a pair (``"fcn8s@resnet50"``).
         encoder: Another encoder than the name's own: a VGG (``"vgg16_bn"``) or any timm backbone.
         num_classes: K; by default what `weights` have, else what the model was published with.
-        in_channels: C of the input.
+        in_channels: C of the input; by default 3, or what the model was published with (4 for colour and depth).
         weights: A weight file to start from, also one of a coarser stage or another number of classes: what fits is
             taken, and a line says what is not.
         options: Options of the architecture or of the encoder; `zoo info NAME` lists them.
@@ -56,6 +56,9 @@ def create_model(
         num_classes = read_header(path).config.num_classes
     config = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
     model = build(config, options.get("encoder_weights"))
+    if model.config is config:
+        convention = getattr(model.encoder, "input", config.input)
+        model.config = replace(config, input=convention.with_channels(config.in_channels))
     if path is not None:
         start_from(model, path)
     return model
@@ -66,7 +69,7 @@ def resolve(
     *,
     encoder: str | None = None,
     num_classes: int | None = None,
-    in_channels: int = 3,
+    in_channels: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> ModelConfig:
     """Turn a request into a complete config, checking names, options and the pair, building nothing.
@@ -81,41 +84,61 @@ def resolve(
     preset: dict[str, Any] = {}
     architecture = spec
     if spec.kind == "model" and "architecture" in spec.meta:
-        architecture = registry().get("architecture", spec.meta["architecture"])
+        architecture = registry().get("architecture", spec.meta["architecture"], spec.plugin)
         preset = dict(spec.meta.get("options", {}))
-    classes = num_classes or spec.meta.get("num_classes") or architecture.meta.get("num_classes") or DEFAULT_CLASSES
+    published = spec.meta.get("num_classes", architecture.meta.get("num_classes", DEFAULT_CLASSES))
+    classes = published if num_classes is None else num_classes
     _positive("num_classes", classes)
-    _positive("in_channels", in_channels)
-    given = {**preset, **(options or {})}
+    channels = spec.meta.get("in_channels", architecture.meta.get("in_channels", 3))
+    channels = channels if in_channels is None else in_channels
+    _positive("in_channels", channels)
+    fewest = architecture.meta.get("min_in_channels", 1)
+    if channels < fewest:
+        raise IncompatibleError(f"in_channels={channels}: {architecture.name} needs an input of at least {fewest}")
 
-    parameters = accepted_options(architecture)
+    architecture_options = accepted_options(architecture)
+    parameters = architecture_options
     chosen: str | None = None
-    if "encoder" in inspect.signature(architecture.load()).parameters:
-        wanted = encoder or paired or spec.meta.get("encoder") or architecture.meta.get("encoder")
-        if wanted is None:
-            raise OptionError(f"{base!r} has no default encoder: write '{base}@ENCODER'")
-        encoder_spec = find_encoder(wanted)
+    slot = inspect.signature(architecture.load()).parameters.get("encoder")
+    wanted = encoder or paired or spec.meta.get("encoder") or architecture.meta.get("encoder")
+    if slot is None:
+        if encoder or paired:
+            raise OptionError(f"{base!r} has its own encoder; leave out encoder={encoder or paired!r}")
+    elif wanted is not None:
+        encoder_spec = find_encoder(wanted, architecture.plugin)
         chosen = encoder_spec.name
-        parameters = {**accepted_options(encoder_spec), **parameters}
+        parameters = {**accepted_options(encoder_spec), **architecture_options}
         lacking = missing(architecture.needs, encoder_spec.offers)
         if lacking:
             raise IncompatibleError(
                 f"{architecture.name} cannot use encoder {wanted!r}: it lacks {', '.join(lacking)}. "
                 f"`zoo list --kind encoder --for {architecture.name}` lists those that fit."
             )
-        if wanted.partition(".")[0] != wanted and encoder_spec.name != wanted:
-            chosen = wanted  # a timm weight tag
-    elif encoder or paired:
-        raise OptionError(f"{base!r} has its own encoder; leave out encoder={encoder or paired!r}")
+        if encoder_spec.name != wanted and registry().lookup("encoder", wanted, architecture.plugin) is None:
+            chosen = encoder_spec.name + wanted.removeprefix(wanted.partition(".")[0])  # with its timm weight tag
+    elif slot.default is slot.empty:  # else the architecture brings its own when it gets none
+        raise OptionError(f"{base!r} has no default encoder: write '{base}@ENCODER'")
+    if encoder or paired:  # the preset may have options for the encoder that is replaced
+        preset = {option: value for option, value in preset.items() if option in parameters}
+    given = {**preset, **(options or {})}
     for option in given:
         if option not in parameters:
             raise OptionError(
                 f"{name!r} has no option {option!r}.{did_you_mean(option, parameters)} "
                 f"It accepts: {', '.join(sorted(parameters)) or 'none'}."
             )
-    own = {key: value for key, value in given.items() if key != "encoder_weights" and value != parameters[key].default}
-    canonical = spec.name if not (paired or encoder) else f"{spec.name}@{encoder or paired}"
-    return ModelConfig(canonical, architecture.name, chosen, classes, in_channels, own)
+        _takes(option, given[option], parameters[option].default)
+    for option, parameter in parameters.items():
+        if parameter.default is parameter.empty and option not in given:
+            raise OptionError(f"{name!r} needs the option {option!r}")
+    # An encoder's option is kept even where it is that encoder's default: the architecture may wish for another.
+    own = {
+        key: value
+        for key, value in given.items()
+        if key != "encoder_weights" and not (key in architecture_options and value == parameters[key].default)
+    }
+    canonical = f"{spec.name}@{chosen}" if paired or encoder else spec.name
+    return ModelConfig(canonical, architecture.name, chosen, classes, channels, own)
 
 
 def build(config: ModelConfig, encoder_weights: str | None = None) -> SegmentationModel:
@@ -131,18 +154,27 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
     """
     spec = registry().lookup("architecture", config.architecture) or registry().get("model", config.architecture)
     target = spec.load()
-    options = dict(config.options)
+    options = {key: value for key, value in config.options.items() if key != "encoder_weights"}
     if encoder_weights is not None:
         options["encoder_weights"] = encoder_weights
     own = {key: options.pop(key) for key in list(options) if key in accepted_options(spec)}
+    for option, value in own.items():
+        _takes(option, value, accepted_options(spec)[option].default)
     given = inspect.signature(target).parameters
+    if config.encoder is None and "encoder" in given and given["encoder"].default is inspect.Parameter.empty:
+        raise OptionError(f"{spec.name!r} needs an encoder")
     supplied: dict[str, Any] = {"num_classes": config.num_classes, "in_channels": config.in_channels}
     if config.encoder is not None:
         supplied["encoder"] = Plan(find_encoder(config.encoder), config.encoder, config.in_channels, options)
         options = {}
     if options:
         raise OptionError(f"{spec.name!r} has no option {', '.join(map(repr, options))}; is it of another version?")
-    model = target(**{key: value for key, value in supplied.items() if key in given}, **own)
+    try:
+        model = target(**{key: value for key, value in supplied.items() if key in given}, **own)
+    except ZooError:
+        raise
+    except ValueError as error:  # what torch raises for a probability of 2 and the like
+        raise OptionError(f"{config.name} cannot be built: {error}") from error
     if not isinstance(model, SegmentationModel):
         raise OptionError(
             f"{spec.kind} {spec.name!r} built a {type(model).__name__}; expected a zoo.model.SegmentationModel"
@@ -151,19 +183,22 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
         "config" in model.__dict__
     ):  # a registered function that called create_model: the inner config can be loaded anywhere
         return model
-    convention = getattr(model.encoder, "input", config.input).with_channels(config.in_channels)
-    model.config = config if config.classes else replace(config, input=convention)
+    model.config = config
     return model
 
 
-def find_encoder(name: str) -> Spec:
+def find_encoder(name: str, near: str | None = None) -> Spec:
     """The spec of an encoder, also of one that only its family knows (a timm model newer than our table).
+
+    Args:
+        name: Its name, with a weight tag of timm's or without.
+        near: The architecture's namespace, to look in first.
 
     Raises:
         UnknownNameError: Nothing knows the name.
     """
     known = registry()
-    spec = known.lookup("encoder", name) or known.lookup("encoder", name.partition(".")[0])
+    spec = known.lookup("encoder", name, near) or known.lookup("encoder", name.partition(".")[0], near)
     if spec is not None:
         return spec
     from zoo.encoders import timm as timm_encoder
@@ -173,7 +208,7 @@ def find_encoder(name: str) -> Spec:
         taps = timm_encoder.TimmEncoder.offers(name)
         offers = {"strides": [tap.stride for tap in taps], "output_strides": [max(tap.stride for tap in taps)]}
         return Spec("encoder", name, family.summary, family.plugin, family.target, offers=offers)
-    return known.get("encoder", name)
+    return known.get("encoder", name, near)
 
 
 def accepted_options(spec: Spec) -> dict[str, inspect.Parameter]:
@@ -196,13 +231,16 @@ class Plan:
     def __init__(self, spec: Spec, name: str, in_channels: int, options: Mapping[str, Any]) -> None:
         self.name = name
         self.in_channels = in_channels
+        self.output_strides = tuple(spec.offers.get("output_strides", ()))
         self.target = spec.load()
         self._options = dict(options)
         self._accepted = accepted_options(spec)
-        for option in self._options:
+        for option, value in self._options.items():
             if option not in self._accepted:
                 raise OptionError(f"encoder {name!r} has no option {option!r}")
-        self._family = (name,) if "name" in inspect.signature(self.target).parameters else ()
+            _takes(option, value, self._accepted[option].default)
+        own_name = name.removeprefix(f"{spec.plugin}/")
+        self._family = (own_name,) if "name" in inspect.signature(self.target).parameters else ()
 
     def supported(self, **wishes: Any) -> Mapping[str, Any]:
         return {key: value for key, value in wishes.items() if key in self._accepted}
@@ -217,9 +255,9 @@ class Plan:
         )
         return tuple(found)
 
-    def build(self, taps: Collection[str] | None = None, **options: Any) -> Encoder:
+    def build(self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any) -> Encoder:
         merged = {**options, **self._options}
-        encoder = self.target(*self._family, taps=taps, in_channels=self.in_channels, **merged)
+        encoder = self.target(*self._family, taps=taps, in_channels=in_channels or self.in_channels, **merged)
         assert isinstance(encoder, Encoder)
         return encoder
 
@@ -232,6 +270,14 @@ def _model_or_architecture(name: str) -> Spec:
             f"there is no model or architecture named {name!r}.{did_you_mean(name, known)} `zoo list` shows all models."
         )
     return found
+
+
+def _takes(option: str, value: object, default: object) -> None:
+    """Refuse a value that is not of the kind of the option's default."""
+    kinds: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+    kind = kinds.get(type(default))
+    if kind is not None and (not isinstance(value, kind) or isinstance(value, bool) > isinstance(default, bool)):
+        raise OptionError(f"{option}={value!r}: expected a {type(default).__name__}, as in {option}={default!r}")
 
 
 def _positive(what: str, value: object) -> None:

@@ -50,7 +50,11 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "InputSpec":
-        return cls(record["order"], float(record["scale"]), tuple(record["mean"]), tuple(record["std"]))
+        """Read what `to_json` wrote; raises `KeyError`, `TypeError` or `ValueError` where something is wrong."""
+        mean, std = tuple(map(float, record["mean"])), tuple(map(float, record["std"]))
+        if record["order"] not in ("RGB", "BGR", "ANY") or not 0 < len(mean) == len(std) or 0.0 in std:
+            raise ValueError(f"impossible input convention {record}")
+        return cls(record["order"], float(record["scale"]), mean, std)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class ModelConfig:
     def from_json(cls, record: dict[str, Any]) -> "ModelConfig":
         """Read what `to_json` wrote; raises `CheckpointError` naming a missing or malformed field."""
         try:
-            return cls(
+            config = cls(
                 name=str(record["name"]),
                 architecture=str(record["architecture"]),
                 encoder=None if record["encoder"] is None else str(record["encoder"]),
@@ -122,5 +126,8 @@ class ModelConfig:
                 classes=tuple(str(name) for name in record["classes"]),
                 palette=tuple((int(r), int(g), int(b)) for r, g, b in record["palette"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+            if config.num_classes < 1 or config.in_channels < 1:
+                raise ValueError(f"{config.num_classes} classes and {config.in_channels} channels")
+            return config
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"the model description is damaged: {type(error).__name__}: {error}") from None

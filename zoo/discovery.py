@@ -64,8 +64,8 @@ def discover() -> list[Plugin]:
     owners: dict[str, Plugin] = {}
     for plugin in (*_built_in(), *_installed()):
         plugins.append(plugin)
-        owner = owners.setdefault(plugin.name, plugin)
-        if owner is not plugin and plugin.status == "ok":
+        if plugin.status == "ok" and owners.setdefault(plugin.name, plugin) is not plugin:
+            owner = owners[plugin.name]
             plugin.fail(f"the namespace {plugin.name!r} belongs to {owner.origin}", "choose another namespace")
         insist(plugin)
     return plugins
@@ -95,52 +95,66 @@ def _built_in() -> Iterator[Plugin]:
 
 
 def _installed() -> Iterator[Plugin]:
-    if not _announced():
-        return
-    from importlib.metadata import entry_points
-
     choice = os.environ.get("ZOO_PLUGINS", "all").strip()
     chosen = None if choice in ("all", "") else {name.strip() for name in choice.split(",")} - {"none"}
     seen: set[tuple[str, str]] = set()
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
-        if (entry.name, entry.value) in seen:  # one distribution found twice on sys.path
-            continue
-        seen.add((entry.name, entry.value))
-        distribution = entry.dist
-        origin = f"{distribution.name} {distribution.version}" if distribution else entry.value
-        plugin = Plugin(entry.name, origin)
-        if chosen != set():  # with ZOO_PLUGINS=none nothing foreign is even looked at
-            _locate_and_read(plugin, entry)
-        plugin.chosen = chosen is None or bool(chosen & {entry.name, plugin.name})
+    for plugin, entry in sorted(_announced(), key=lambda found: found[0].name):
+        if entry is not None:
+            if (entry.name, entry.value) in seen:  # one distribution found twice on sys.path
+                continue
+            seen.add((entry.name, entry.value))
+            if chosen != set():  # with ZOO_PLUGINS=none nothing foreign is even looked at
+                _locate_and_read(plugin, entry)
+        plugin.chosen = chosen is None or bool(chosen & {plugin.name, entry.name if entry else plugin.name})
         yield plugin
 
 
-def _announced() -> bool:
-    """Whether any distribution on `sys.path` announces a plugin.
+def _announced() -> Iterator[tuple[Plugin, "EntryPoint | None"]]:
+    """Every plugin that a distribution on `sys.path` announces; without its entry point where that cannot be read.
 
     `importlib.metadata` alone takes as long to import as everything else a listing does; a look at the files that it
-    would read shows whether that is worth it.
+    would read shows whether that is worth it. And it fails as a whole where one distribution's metadata is damaged.
     """
     for folder in sys.path:
         try:
-            entries = [entry.path for entry in os.scandir(folder or ".") if entry.name.endswith("-info")]
+            infos = sorted(entry.path for entry in os.scandir(folder or ".") if entry.name.endswith("-info"))
         except OSError:  # a zip file, or a folder that is not there
             continue
-        for path in entries:
+        for info in infos:
             try:
-                with open(os.path.join(path, "entry_points.txt"), "rb") as file:
-                    if GROUP.encode() in file.read():
-                        return True
+                with open(os.path.join(info, "entry_points.txt"), "rb") as file:
+                    announces = GROUP.encode() in file.read()
             except OSError:
                 continue
-    return False
+            if announces:
+                yield from _entries(Path(info))
+
+
+def _entries(info: Path) -> Iterator[tuple[Plugin, "EntryPoint | None"]]:
+    """The plugins of one distribution, whose metadata lie in the folder `info`."""
+    from importlib.metadata import Distribution
+
+    distribution = Distribution.at(info)
+    try:
+        origin = f"{distribution.metadata['Name'] or info.stem} {distribution.metadata['Version'] or ''}".strip()
+    except Exception:  # absent or damaged
+        origin = info.stem
+    try:
+        entries = [entry for entry in distribution.entry_points if entry.group == GROUP]
+    except Exception as error:
+        plugin = Plugin(info.stem.partition("-")[0], origin)
+        plugin.fail(f"its entry points cannot be read: {error}", f"reinstall or uninstall {origin}")
+        yield plugin, None
+    else:
+        for entry in entries:
+            yield Plugin(entry.name, origin), entry
 
 
 def _locate_and_read(plugin: Plugin, entry: "EntryPoint") -> None:
     try:
         folder = _package_folder(entry.module)
     except Exception as error:  # a foreign finder may raise anything
-        plugin.fail(f"its package {entry.module!r} cannot be located: {error}", f"reinstall {plugin.origin}")
+        plugin.fail(f"its package {entry.value!r} cannot be located: {error}", f"reinstall {plugin.origin}")
         return
     if folder is None:
         plugin.fail(f"its package {entry.module!r} is not installed", f"reinstall or uninstall {plugin.origin}")
@@ -183,8 +197,9 @@ def _find_spec(name: str) -> "ModuleSpec | None":
 def _read(plugin: Plugin, path: Path, *, bare_names: bool) -> None:
     try:
         plugin.manifest = read_manifest(path, bare_names=bare_names)
-    except PluginError as error:
-        plugin.fail(str(error), f"mend {path.name}, or reinstall or uninstall {plugin.origin}")
+    except Exception as error:  # a manifest may be broken in ways that nobody thought of
+        reason = str(error) if isinstance(error, PluginError) else f"{path}: {type(error).__name__}: {error}"
+        plugin.fail(reason, f"mend {path.name}, or reinstall or uninstall {plugin.origin}")
     else:
         plugin.name = plugin.manifest.namespace
 

@@ -1,22 +1,112 @@
 """The heads that several plugins share."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleError
 from zoo.interfaces import FeatureSpec, Head
-from zoo.ops import BilinearUpsample, crop, resize
+from zoo.ops import BilinearUpsample, ScoreConv, conv_norm_act, fit, resize
 
 
 class ScoreHead(Head):
     """1×1 convolution to class scores, resized bilinearly to the input's size."""
 
-    def __init__(self, in_channels: int, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, dropout: float = 0.0, *, align_corners: bool = False
+    ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.score = nn.Conv2d(in_channels, num_classes, 1)
+        self.score = ScoreConv(in_channels, num_classes)
+        self.align_corners = align_corners
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(self.score(self.dropout(x)), size)
+        return resize(self.score(self.dropout(x)), size, align_corners=self.align_corners)
+
+
+class FCNHead(Head):
+    """3×3 convolution with BatchNorm and ReLU, dropout, 1×1 to class scores, resized to the input's size.
+
+    torchvision's FCN and the auxiliary heads of DeepLabV3 and PSPNet. The width is a quarter of the input's.
+
+    Args:
+        in_channels: C of the map.
+        num_classes: K.
+        dropout: Probability before the scores.
+        whole_channels: Drop whole channels instead of elements.
+        align_corners: How the scores are resized.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        dropout: float = 0.1,
+        *,
+        whole_channels: bool = False,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        width = max(in_channels // 4, 1)
+        self.block = conv_norm_act(in_channels, width)
+        self.dropout = nn.Dropout2d(dropout) if whole_channels else nn.Dropout(dropout)
+        self.score = ScoreConv(width, num_classes)
+        self.align_corners = align_corners
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(self.score(self.dropout(self.block(x))), size, align_corners=self.align_corners)
+
+
+class ResizeHead(Head):
+    """For decoders that score by themselves: their scores, resized bilinearly to the input's size. No parameters."""
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(x, size)
+
+
+def auxiliary_tap(encoder: str, offered: Sequence[FeatureSpec], wanted: str | None = None) -> FeatureSpec:
+    """The tap for an auxiliary head: the one named, or the last one before the deepest.
+
+    Raises:
+        IncompatibleError: The encoder has no such tap.
+    """
+    found = [tap for tap in offered if tap.name == wanted] if wanted is not None else list(offered[-2:-1])
+    if not found:
+        has = ", ".join(tap.name for tap in offered)
+        raise IncompatibleError(f"encoder {encoder!r} has no tap {wanted or 'for an auxiliary head'}; it has {has}")
+    return found[0]
+
+
+class PixelScoreHead(Head):
+    """1×1 convolution to class scores, brought to the pixels by a whole factor and cut to the image.
+
+    Nothing is stretched: where the map begins outside the image or ends there, as maps of padded inputs and of sizes
+    rounded up do, the excess is cut off.
+
+    Args:
+        source: Where the map lies.
+        num_classes: K.
+        name: The layer's published name.
+    """
+
+    def __init__(self, source: FeatureSpec, num_classes: int, name: str = "score") -> None:
+        super().__init__()
+        self.name = name
+        self.stride = source.stride
+        margin = (source.stride - 1) / 2 - source.offset
+        self.margin = int(margin)
+        if margin < 0 or margin != self.margin:
+            raise IncompatibleError(
+                f"the map at {source.name!r} (stride {source.stride}, offset {source.offset}) cannot be brought to the "
+                "pixels of the image: it begins inside it or between them"
+            )
+        self.add_module(name, ScoreConv(source.channels, num_classes))
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        scores = getattr(self, self.name)(x)
+        if self.stride > 1:
+            scores = resize(scores, (scores.shape[-2] * self.stride, scores.shape[-1] * self.stride))
+        return fit(scores, size, self.margin, self.margin)
 
 
 class UpscoreHead(Head):
@@ -41,7 +131,8 @@ class UpscoreHead(Head):
         self.add_module(name, layer)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return crop(getattr(self, self.name)(x), size, self.margin, self.margin)
+        # An encoder that rounds sizes down saw nothing of the last rows and columns: `fit` repeats what comes before.
+        return fit(getattr(self, self.name)(x), size, self.margin, self.margin)
 
 
 def upsampling(source: FeatureSpec, stride: int, offset: float) -> tuple[int, int]:

@@ -102,10 +102,17 @@ class Head(nn.Module):
 
 
 class EncoderPlan(Protocol):
-    """An encoder that is chosen but not built: what an architecture gets to work with."""
+    """An encoder that is chosen but not built: what an architecture gets to work with.
+
+    Attributes:
+        name: Its name.
+        in_channels: Channels of the input.
+        output_strides: The strides that its deepest map can have, as its manifest says.
+    """
 
     name: str
     in_channels: int
+    output_strides: tuple[int, ...]
 
     def supported(self, **wishes: Any) -> Mapping[str, Any]:
         """The part of `wishes` that are options of this encoder: how an architecture asks without insisting."""
@@ -115,6 +122,9 @@ class EncoderPlan(Protocol):
         """The taps that `build(**options)` would have; builds nothing."""
         ...
 
-    def build(self, taps: Collection[str] | None = None, **options: Any) -> Encoder:
-        """Build it, no deeper than the named taps need. Options the user gave win over these."""
+    def build(self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any) -> Encoder:
+        """Build it, no deeper than the named taps need. Options the user gave win over these.
+
+        `in_channels` is for an architecture that shows this encoder only a part of the input's channels.
+        """
         ...

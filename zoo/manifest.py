@@ -11,6 +11,7 @@ A manifest says `api = 1`, its `namespace`, and has one table per component::
 """
 
 import importlib
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -24,12 +25,16 @@ API = 1
 KINDS = ("architecture", "model", "encoder", "decoder", "head", "dataset", "recipe", "weights")
 """The kinds of component, in the order in which a reader wants them."""
 
+LIMITS = ("in_channels", "num_classes", "batch_of_one", "bf16", "channels_last", "compile", "export")
+"""What a net may declare that it cannot do (``cannot = ["export"]``); `zoo.testing` holds it to that, both ways."""
+
 _COMMON = {"name", "summary"}
 _CODE = _COMMON | {"target", "needs", "offers", "papers"}
+_NET = {"num_classes", "in_channels", "published", "cannot"}
 _FIELDS: dict[str, set[str]] = {
-    "architecture": _CODE | {"encoder", "num_classes", "published"},
-    "model": _CODE | {"architecture", "encoder", "options", "num_classes", "published", "parameters"},
-    "encoder": _CODE | {"parameters"},
+    "architecture": _CODE | _NET | {"encoder", "min_in_channels"},
+    "model": _CODE | _NET | {"architecture", "encoder", "options", "parameters"},
+    "encoder": _CODE | {"parameters", "cannot"},
     "decoder": _CODE,
     "head": _CODE,
     "dataset": _CODE | {"classes", "licence", "url"},
@@ -47,10 +52,25 @@ _REQUIRED: dict[str, set[str]] = {
     "weights": {"model", "files"},
 }
 _FAMILY_FIELDS = {"kind", "target", "summary", "table"}
-_NEEDS = {"strides", "taps", "pools", "output_stride"}
-_OFFERS = {"strides", "taps", "pools", "output_strides"}
-_TOP = {"api", "namespace", "summary", "family"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+_NEEDS = {"strides": int, "taps": str, "pools": str, "output_stride": int}
+_OFFERS = {"strides": int, "taps": str, "pools": str, "output_strides": int}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "architecture": (str,),
+    "classes": (int, list),
+    "encoder": (str,),
+    "file": (str,),
+    "files": (list,),
+    "licence": (str, dict),
+    "model": (str,),
+    "num_classes": (int,),
+    "options": (dict,),
+    "papers": (list,),
+    "parameters": (int,),
+    "published": (list,),
+    "url": (str,),
+}
+_TOP = {"api", "namespace", "prefix", "summary", "family"}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -60,7 +80,7 @@ class Spec:
 
     Attributes:
         kind: One of `KINDS`.
-        name: Canonical name: bare for built-ins, ``namespace/name`` for the rest.
+        name: Canonical name: bare for built-ins (unless they ask for a prefix), ``namespace/name`` for the rest.
         summary: One line for listings.
         plugin: Namespace of the plugin that brings it.
         target: ``"module:attr"``; empty for pure data (a model that presets an architecture, a recipe).
@@ -119,13 +139,23 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Many components of one kind behind one target, listed in a table file instead of the manifest."""
+    """Many components of one kind behind one target, listed in a table file instead of the manifest.
+
+    Attributes:
+        kind: One of `KINDS`.
+        plugin: Namespace of the plugin that brings it.
+        target: As in `Spec`; its `name` parameter says which one is meant.
+        summary: One line for those that have none of their own.
+        table: JSON: ``{"entries": {name: {"offers": …, "summary": …, …}}}``.
+        prefix: What stands before the names of the table: ``"namespace/"``, or nothing.
+    """
 
     kind: str
     plugin: str
     target: str
     summary: str
     table: Path
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +173,8 @@ def read_manifest(path: Path, *, bare_names: bool = False) -> Manifest:
 
     Args:
         path: The file.
-        bare_names: Leave names as they are (built-ins) instead of prefixing them with the namespace.
+        bare_names: Leave names as they are (built-ins) instead of prefixing them with the namespace; a manifest with
+            ``prefix = true`` wants the prefix all the same.
 
     Raises:
         PluginError: The file is missing, not TOML, of another api, or a field is wrong; names the place.
@@ -164,16 +195,21 @@ class _Reader:
     def __init__(self, path: Path, bare_names: bool) -> None:
         self.path = path
         self.bare_names = bare_names
+        self.prefix = ""
 
     def manifest(self, table: dict[str, Any]) -> Manifest:
         api = table.get("api")
         if api != API:
             self.fail(f"api = {api!r}: this Zoo understands api = {API}; use a plugin and a Zoo of the same api")
         namespace = table.get("namespace")
-        if not isinstance(namespace, str) or not _NAME.fullmatch(namespace):
+        if not isinstance(namespace, str) or not NAME.fullmatch(namespace):
             self.fail(f"namespace = {namespace!r}: expected a name of letters, digits, '_', '-' and '.'")
         for key in table.keys() - _TOP - set(KINDS):
             self.fail(f"unknown table or key {key!r}.{did_you_mean(key, [*_TOP, *KINDS])}")
+        prefix = table.get("prefix", not self.bare_names)
+        if not isinstance(prefix, bool) or not (prefix or self.bare_names):
+            self.fail(f"prefix = {prefix!r}: expected true or nothing; only Zoo's own plugins have bare names")
+        self.prefix = f"{namespace}/" if prefix else ""
         specs = [self.spec(kind, entry, namespace) for kind in KINDS for entry in self.entries(table, kind)]
         seen: set[tuple[str, str]] = set()
         for spec in specs:
@@ -191,7 +227,7 @@ class _Reader:
 
     def spec(self, kind: str, entry: dict[str, Any], namespace: str) -> Spec:
         name = entry.get("name")
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             self.fail(f"[[{kind}]] name = {name!r}: expected letters, digits, '_', '-' and '.'")
         where = f"[[{kind}]] {name}"
         for key in entry.keys() - _FIELDS[kind]:
@@ -203,15 +239,30 @@ class _Reader:
         self.target(where, entry.get("target"))
         for key, allowed in (("needs", _NEEDS), ("offers", _OFFERS)):
             value = entry.get(key, {})
-            if not isinstance(value, dict) or value.keys() - allowed:
-                self.fail(f"{where}: {key} = {value!r}: expected a table with keys among {sorted(allowed)}")
+            if not isinstance(value, dict) or not all(
+                isinstance(items, list) and all(type(item) is allowed.get(name) for item in items)
+                for name, items in value.items()
+            ):
+                forms = ", ".join(f"{name} = [{kind.__name__}, …]" for name, kind in allowed.items())
+                self.fail(f"{where}: {key} = {value!r}: expected a table with any of {forms}")
+        for key, types in _TYPES.items():
+            if key in entry and type(entry[key]) not in types:
+                names = " or ".join(kind.__name__ for kind in types)
+                self.fail(f"{where}: {key} = {entry[key]!r}: expected a {names}")
+        try:
+            json.dumps(entry, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            self.fail(f"{where}: holds what JSON cannot: {error}")
+        cannot = entry.get("cannot", [])
+        if not isinstance(cannot, list) or not all(limit in LIMITS for limit in cannot):
+            self.fail(f"{where}: cannot = {cannot!r}: expected a list of some of {', '.join(LIMITS)}")
         summary = entry.get("summary")
         if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
             self.fail(f"{where}: 'summary' must be one line of text")
         own = {"name", "summary", "target", "needs", "offers"}
         return Spec(
             kind=kind,
-            name=name if self.bare_names else f"{namespace}/{name}",
+            name=self.prefix + name,
             summary=summary,
             plugin=namespace,
             target=entry.get("target", ""),
@@ -222,12 +273,14 @@ class _Reader:
         )
 
     def family(self, entry: dict[str, Any], namespace: str) -> Family:
-        if entry.keys() != _FAMILY_FIELDS or entry["kind"] not in KINDS:
+        texts = all(isinstance(value, str) for value in entry.values())
+        if not texts or entry.keys() != _FAMILY_FIELDS or entry["kind"] not in KINDS:
             self.fail(f"[[family]] needs exactly the keys {sorted(_FAMILY_FIELDS)}, kind being one of {KINDS}")
         self.target("[[family]]", entry["target"])
-        return Family(
-            entry["kind"], namespace, entry["target"], str(entry["summary"]), self.path.parent / entry["table"]
-        )
+        table = self.path.parent / entry["table"]
+        if not table.is_file():
+            self.fail(f"[[family]] table = {entry['table']!r}: there is no such file")
+        return Family(entry["kind"], namespace, entry["target"], entry["summary"], table, self.prefix)
 
     def target(self, where: str, target: object) -> None:
         if target is not None and not (isinstance(target, str) and _TARGET.fullmatch(target)):

@@ -1,5 +1,7 @@
 """The few building blocks that everyone shares."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,14 +9,46 @@ from torch import Tensor, nn
 from zoo.config import InputSpec
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (N, C, h, w) bilinearly to `size` = (H, W), pixel areas aligned (``align_corners=False``)."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Resize (N, C, h, w) bilinearly to `size` = (H, W).
+
+    The areas of the pixels are aligned; with `align_corners`, the centres of the corner pixels, as some nets want it.
+    """
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def crop(x: Tensor, size: tuple[int, int], top: int = 0, left: int = 0) -> Tensor:
     """Cut (N, C, H, W) to `size` = (h, w), starting at row `top` and column `left`."""
     return x[..., top : top + size[0], left : left + size[1]]
+
+
+def fit(x: Tensor, size: tuple[int, int], top: int = 0, left: int = 0) -> Tensor:
+    """As `crop`; where the map ends too early, its last row or column is repeated.
+
+    The result is a copy. Whether a slice is contiguous depends on whether it cuts anything off, and `torch.export`
+    would hold a model to the case that it happened to see.
+    """
+    bottom, right = top + size[0] - x.shape[-2], left + size[1] - x.shape[-1]
+    if bottom > 0 or right > 0:
+        x = F.pad(x, (0, max(right, 0), 0, max(bottom, 0)), mode="replicate")
+        bottom, right = min(bottom, 0), min(right, 0)
+    return F.pad(x, (-left, right, -top, bottom))
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that can be trained on a batch with one value per channel.
+
+    One value has no variance, and torch refuses it ("Expected more than 1 value per channel when training"). It
+    happens after global pooling with one picture in the batch. This norm then uses its running statistics and leaves
+    them as they are; scale and shift go on learning. Otherwise, and in its state dict, it is `nn.BatchNorm2d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        # The mode first: an export of the model in evaluation mode must not learn a condition on the size.
+        if self.training and input.shape[0] == input.shape[2] == input.shape[3] == 1 and self.running_mean is not None:
+            statistics = (self.running_mean, self.running_var)
+            return F.batch_norm(input, *statistics, self.weight, self.bias, training=False, eps=self.eps)
+        return super().forward(input)
 
 
 def conv_norm_act(
@@ -34,9 +68,88 @@ def conv_norm_act(
     )
     layers: list[nn.Module] = [conv]
     if norm:
-        layers.append(nn.BatchNorm2d(out_channels))
+        layers.append(BatchNorm2d(out_channels))
     layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
+
+
+def separable_conv_norm_act(in_channels: int, out_channels: int, *, dilation: int = 1) -> nn.Sequential:
+    """3×3 convolution of each channel alone, then 1×1 across channels; BatchNorm and ReLU after both (Chen, 2018)."""
+    depthwise = conv_norm_act(in_channels, in_channels, 3, dilation=dilation, groups=in_channels)
+    return nn.Sequential(depthwise, conv_norm_act(in_channels, out_channels, 1))
+
+
+class ScoreConv(nn.Conv2d):
+    """1×1 convolution to class scores. Its bias is added apart from the products; the result is the same.
+
+    Together, torch 2.15 writes past the end of the bias gradient when it trains in bfloat16 on a CPU with matrix
+    units (AMX), over 3,000 input channels and fewer than 16 classes: FCN's `score_fr`. The process crashes, or worse.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__(in_channels, num_classes, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        assert self.bias is not None
+        return F.conv2d(input, self.weight) + self.bias.view(-1, 1, 1)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (Chen et al., 2017: Rethinking Atrous Convolution, section 3.3).
+
+    A 1×1 convolution, one dilated 3×3 convolution per rate, and the mean of the whole map, side by side; then 1×1
+    to `out_channels`. All with BatchNorm and ReLU. Keeps the size of its map; layers are named as in torchvision.
+
+    Args:
+        in_channels: C of the map.
+        out_channels: C of the result.
+        rates: Dilations of the 3×3 branches.
+        width: Channels of each branch.
+        image_pooling: Whether there is a branch for the mean of the map.
+        dropout: Probability after the projection.
+        separable: Make the 3×3 branches depthwise separable, as DeepLabV3+ may.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        *,
+        rates: Sequence[int] = (6, 12, 18),
+        width: int = 256,
+        image_pooling: bool = True,
+        dropout: float = 0.0,
+        separable: bool = False,
+    ) -> None:
+        super().__init__()
+        branches: list[nn.Module] = [conv_norm_act(in_channels, width, 1)]
+        for rate in rates:
+            if separable:
+                branches.append(separable_conv_norm_act(in_channels, width, dilation=rate))
+            else:
+                branches.append(conv_norm_act(in_channels, width, 3, dilation=rate))
+        if image_pooling:
+            branches.append(_ImagePooling(in_channels, width))
+        self.convs = nn.ModuleList(branches)
+        self.project = nn.Sequential(*conv_norm_act(len(branches) * width, out_channels, 1), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, h, w) to (N, out_channels, h, w)."""
+        projected: Tensor = self.project(torch.cat([branch(x) for branch in self.convs], dim=1))
+        return projected
+
+
+class _ImagePooling(nn.Sequential):
+    """The mean over the map, convolved, everywhere."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), *conv_norm_act(in_channels, out_channels, 1))
+
+    def forward(self, input: Tensor) -> Tensor:
+        mean = input
+        for layer in self:
+            mean = layer(mean)
+        return mean.expand(-1, -1, *input.shape[-2:])
 
 
 def bilinear_kernel(size: int) -> Tensor:

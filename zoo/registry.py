@@ -8,12 +8,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo import discovery
 from zoo.discovery import Plugin
 from zoo.errors import PluginError, UnknownNameError, did_you_mean
-from zoo.manifest import KINDS, Family, Spec
+from zoo.manifest import KINDS, NAME, Family, Spec
 
 T = TypeVar("T")
 
@@ -34,7 +35,6 @@ class Registry:
         self._specs: dict[str, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._families: list[Family] = []
         self._tables: dict[Family, dict[str, Spec]] = {}
-        self._built_in = {plugin.name for plugin in self.plugins if plugin.origin == "built-in"}
         for plugin in self.plugins:
             if plugin.status == "ok" and plugin.manifest is not None:
                 for spec in plugin.manifest.specs:
@@ -66,37 +66,55 @@ class Registry:
             and plugin in (None, spec.plugin)
         ]
 
-    def get(self, kind: str, name: str) -> Spec:
+    def get(self, kind: str, name: str, near: str | None = None) -> Spec:
         """The component of that name, canonical or bare.
+
+        Args:
+            kind: One of `zoo.manifest.KINDS`.
+            name: Its name.
+            near: A namespace to look in first: what an architecture calls ``resnet34`` is its own plugin's before it
+                is anybody else's.
 
         Raises:
             UnknownNameError: There is none (near names are suggested), or a bare name fits several.
         """
-        spec = self.lookup(kind, name)
+        spec = self.lookup(kind, name, near)
         if spec is None:
             known = [spec.name for spec in self.find(kind)]
+            if near is not None:
+                known += [full.removeprefix(f"{near}/") for full in known if full.startswith(f"{near}/")]
             raise UnknownNameError(
                 f"there is no {_title(kind)} named {name!r}.{did_you_mean(name, known)} "
                 f"`zoo list --kind {kind}` shows all."
             )
         return spec
 
-    def lookup(self, kind: str, name: str) -> Spec | None:
+    def lookup(self, kind: str, name: str, near: str | None = None) -> Spec | None:
         """As `get`, but None where there is no such name."""
         _check_kind(kind)
+        exact = (self._exact(kind, f"{near}/{name}") if near is not None else None) or self._exact(kind, name)
+        if exact is not None:
+            return exact
+        everything = [*self._specs[kind].values(), *(spec for (of, _), spec in _local.items() if of == kind)]
+        bare = {spec.name: spec for spec in everything if spec.name.rpartition("/")[2] == name}
+        for family in self._families:
+            if family.kind == kind and (spec := self._table(family).get(family.prefix + name)) is not None:
+                bare[spec.name] = spec
+        if len(bare) > 1:
+            raise UnknownNameError(
+                f"{_title(kind)} {name!r} is ambiguous: write {' or '.join(repr(full) for full in sorted(bare))}."
+            )
+        return next(iter(bare.values()), None)
+
+    def _exact(self, kind: str, name: str) -> Spec | None:
+        """The component of that canonical name."""
         named = self._specs[kind].get(name) or _local.get((kind, name))
         if named is not None:
             return named
         for family in self._families:
             if family.kind == kind and name in (table := self._table(family)):
                 return table[name]
-        everything = [*self._specs[kind].values(), *(spec for (of, _), spec in _local.items() if of == kind)]
-        bare = sorted({spec.name: spec for spec in everything if spec.name.rpartition("/")[2] == name}.items())
-        if len(bare) > 1:
-            raise UnknownNameError(
-                f"{_title(kind)} {name!r} is ambiguous: write {' or '.join(repr(full) for full, _ in bare)}."
-            )
-        return bare[0][1] if bare else None
+        return None
 
     def families(self, kind: str) -> list[Family]:
         """The families of a kind: each may know names that are in no table."""
@@ -104,24 +122,33 @@ class Registry:
 
     def _table(self, family: Family) -> dict[str, Spec]:
         if family not in self._tables:
-            prefix = "" if family.plugin in self._built_in else f"{family.plugin}/"
             try:
-                entries: dict[str, dict[str, Any]] = json.loads(family.table.read_text(encoding="utf-8"))["entries"]
-            except (OSError, ValueError, KeyError) as error:
-                raise PluginError(f"{family.table}: cannot be read: {error}") from None
-            self._tables[family] = {
-                prefix + name: Spec(
-                    kind=family.kind,
-                    name=prefix + name,
-                    summary=entry.get("summary", family.summary),
-                    plugin=family.plugin,
-                    target=family.target,
-                    offers=entry.get("offers", {}),
-                    meta={key: value for key, value in entry.items() if key not in ("summary", "offers")},
+                self._tables[family] = _read_table(family)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                self._tables[family] = {}
+                owner = next(plugin for plugin in self.plugins if plugin.name == family.plugin)
+                owner.fail(
+                    f"{family.table}: cannot be read: {type(error).__name__}: {error}",
+                    f"mend it, or reinstall or uninstall {owner.origin}",
                 )
-                for name, entry in entries.items()
-            }
+                _report(owner)
         return self._tables[family]
+
+
+def _read_table(family: Family) -> dict[str, Spec]:
+    entries: dict[str, dict[str, Any]] = json.loads(family.table.read_text(encoding="utf-8"))["entries"]
+    return {
+        family.prefix + name: Spec(
+            kind=family.kind,
+            name=family.prefix + name,
+            summary=entry.get("summary", family.summary),
+            plugin=family.plugin,
+            target=family.target,
+            offers=entry.get("offers", {}),
+            meta={key: value for key, value in entry.items() if key not in ("summary", "offers")},
+        )
+        for name, entry in entries.items()
+    }
 
 
 def registry() -> Registry:
@@ -129,8 +156,8 @@ def registry() -> Registry:
     global _registry
     if _registry is None:
         _registry = Registry(discovery.discover())
-        for problem in discovery.problems(_registry.plugins):
-            _warn(problem)
+        for plugin in _registry.plugins:
+            _report(plugin)
     return _registry
 
 
@@ -167,9 +194,11 @@ def register(
         offers: What an encoder offers, as in a manifest.
 
     Raises:
-        PluginError: Another component of this process has the name.
+        PluginError: Another component of this process has the name, or it is not fit to be one.
     """
     _check_kind(kind)
+    if not NAME.fullmatch(name):
+        raise PluginError(f"{name!r} cannot be registered: expected letters, digits, '_', '-' and '.'")
 
     def decorate(target: T) -> T:
         canonical = f"{_namespace}/{name}"
@@ -219,11 +248,16 @@ def local_specs(namespace: str) -> list[Spec]:
 
 def load_file(path: str) -> Plugin:
     """Run a single-file plugin and add it to the registry's plugins; see `discovery.run_file`."""
-    plugin = discovery.run_file(path)
-    discovery.insist(plugin)
-    registry().plugins.append(plugin)
-    for problem in discovery.problems([plugin]):
-        _warn(problem)
+    plugins = registry().plugins
+    namespace = Path(path).stem
+    owner = next((other for other in plugins if other.name == namespace and other.status == "ok"), None)
+    if owner is None:
+        plugin = discovery.run_file(path)
+    else:
+        plugin = Plugin(namespace, str(path))
+        plugin.fail(f"the namespace {namespace!r} belongs to {owner.origin}", "give the file another name")
+    plugins.append(plugin)
+    _report(plugin)
     return plugin
 
 
@@ -236,7 +270,10 @@ def _title(kind: str) -> str:
     return {"dataset": "data set", "weights": "weight record"}.get(kind, kind)
 
 
-def _warn(message: str) -> None:
+def _report(plugin: Plugin) -> None:
+    """Log a broken plugin in one line; raise where `ZOO_STRICT` is set."""
     import logging
 
-    logging.getLogger("zoo").warning("zoo: %s", message)
+    discovery.insist(plugin)
+    for problem in discovery.problems([plugin]):
+        logging.getLogger("zoo").warning("zoo: %s", problem)

@@ -18,7 +18,10 @@ def static_options(spec: Spec) -> dict[str, str] | None:
     path = find_module(module) if module else None
     if path is None or not path.is_file():
         return None
-    definition = _definition(path, attribute)
+    try:
+        definition = _definition(path, attribute)
+    except (OSError, SyntaxError, ValueError):  # not Python, or not text: `zoo doctor` says so
+        return None
     if definition is None:
         return None
     arguments = definition.args

@@ -1,5 +1,6 @@
 """The command line. Each command is a file of this folder; it is imported when it is run, not when it is listed."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -79,6 +80,8 @@ def cli(plugins: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Entry point of the `zoo` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "×" must not bring a listing down
     try:
         cli(prog_name="zoo")
     except KeyboardInterrupt:

@@ -24,3 +24,10 @@ def count(number: int | None) -> str:
     if number is None:
         return ""
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k" if number >= 1e3 else str(number)
+
+
+def printable(text: str) -> str:
+    """The text with control characters and half characters escaped: a file's words must not steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -42,6 +42,8 @@ def command(as_json: bool) -> None:
             )
         elif plugin.status == "ok":
             specs = [*(plugin.manifest.specs if plugin.manifest else ()), *local_specs(plugin.name)]
+            for family in plugin.manifest.families if plugin.manifest else ():
+                specs.append(Spec(family.kind, f"{family.prefix}*", family.summary, family.plugin, family.target))
             complaints += [complaint for spec in specs if (complaint := _complaint(spec, plugin.origin))]
     report: dict[str, Any] = {
         "zoo": __version__,
@@ -61,10 +63,10 @@ def command(as_json: bool) -> None:
 
 
 def _library(name: str) -> str:
-    from importlib import import_module
+    from importlib import import_module, metadata
 
     try:
-        return str(getattr(import_module(name), "__version__", "?"))
+        return str(getattr(import_module(name), "__version__", None) or metadata.version(name))
     except Exception as error:
         return f"!{type(error).__name__}: {error}"
 
@@ -88,7 +90,9 @@ def _complaint(spec: Spec, origin: str) -> dict[str, str] | None:
             accepted_options(spec)
         for kind in ("architecture", "encoder"):
             if spec.kind == "model" and kind in spec.meta:
-                registry().get(kind, spec.meta[kind].partition(".")[0])
+                name = spec.meta[kind]
+                if registry().lookup(kind, name, spec.plugin) is None:
+                    registry().get(kind, name.partition(".")[0], spec.plugin)
         if spec.kind == "recipe" and spec.folder and not (spec.folder / spec.meta["file"]).is_file():
             raise ZooError(f"its file {spec.meta['file']!r} does not exist")
     except Exception as error:

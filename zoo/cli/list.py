@@ -38,7 +38,7 @@ def command(pattern: str, kind: str, architecture: str | None, plugin: str | Non
             raise OptionError(f"--for goes with --kind encoder, not with --kind {kind}")
         named = registry().lookup("model", architecture)
         preset = named.meta.get("architecture") if named else None
-        target = registry().get("architecture", preset or architecture)
+        target = registry().get("architecture", preset or architecture, named.plugin if named else None)
         specs = [spec for spec in specs if fits(target, spec)]
     if as_json:
         click.echo(json.dumps([spec.to_json() for spec in specs], indent=2, ensure_ascii=False))

@@ -1,5 +1,6 @@
 """ImageNet weights for the VGG family, from torchvision's or timm's files."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from zoo.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
     from zoo.encoders.vgg import VGG
+
+logger = logging.getLogger("zoo")
 
 _URL = "https://download.pytorch.org/models/"
 _FILES = {  # the eight hex digits in a name are the start of the file's sha256
@@ -59,14 +62,17 @@ def load(encoder: "VGG", source: str) -> None:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read the state dict in a safetensors file or a pickle of nothing but tensors."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
     try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path} is not a file of weights: {error}") from None
+    except Exception as error:  # torch raises a dozen kinds for what is no pickle
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is not a file of weights: {reason}") from None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} is not a file of weights: it holds no state dict")
     return dict(state)
 
 
@@ -76,6 +82,9 @@ def from_torchvision(encoder: "VGG", state: Mapping[str, Tensor], source: str = 
     ``features.N`` → ``conv1_1`` …, ``bn1_1`` …; ``classifier.0``/``pre_logits.fc1`` (4096, 25088) → ``fc6``
     (4096, 512, 7, 7); ``classifier.3``/``pre_logits.fc2`` → ``fc7`` (4096, 4096, 1, 1).
 
+    Batch norms that no such file has keep their initial values: those of the classifier, and all of them when a net
+    with batch norm starts from a file without, as DeconvNet did; then a line says so.
+
     Raises:
         CheckpointError: A layer that the encoder has is missing, or has another shape.
     """
@@ -83,18 +92,24 @@ def from_torchvision(encoder: "VGG", state: Mapping[str, Tensor], source: str = 
         "fc6": ("classifier.0", "pre_logits.fc1"),
         "fc7": ("classifier.3", "pre_logits.fc2"),
     }
+    with_norm = encoder.batch_norm and any(key.endswith("running_mean") for key in state)
+    if encoder.batch_norm and not with_norm:
+        logger.warning("%s has no batch norm: took its convolutions, the batch norms start anew", source)
     position = 0
     for name, kind in encoder.layers:
         if kind == "conv":
             sources[name] = (f"features.{position}",)
-            if encoder.batch_norm:
-                sources[name.replace("conv", "bn")] = (f"features.{position + 1}",)
-            position += 3 if encoder.batch_norm else 2
+            if with_norm:
+                sources[encoder.norms[name]] = (f"features.{position + 1}",)
+            position += 3 if with_norm else 2
         elif kind == "pool":
             position += 1
     renamed: dict[str, Tensor] = {}
     for key, own in encoder.state_dict().items():
         layer, _, leaf = key.rpartition(".")
+        if layer not in sources:
+            renamed[key] = own
+            continue
         found = next((state[f"{old}.{leaf}"] for old in sources[layer] if f"{old}.{leaf}" in state), None)
         same_but_inputs = found is not None and layer == "conv1_1" and found.shape[2:] == own.shape[2:]
         if found is None or (found.numel() != own.numel() and not same_but_inputs):

@@ -40,12 +40,19 @@ class TimmEncoder(Encoder):
         output_stride: int = 32,
         encoder_weights: str | None = None,
     ) -> None:
+        from zoo.encoders._norms import allow_lone_values  # it imports timm
+
         super().__init__()
         if encoder_weights not in (None, "imagenet"):
             raise OptionError(f"encoder_weights={encoder_weights!r}: timm encoders take None or 'imagenet'")
         everything = self.offers(name, output_stride=output_stride)
         wanted = [index for index, tap in enumerate(everything) if taps is None or tap.name in taps]
-        self.model = _create(name, output_stride, in_channels, encoder_weights is not None, wanted)
+        # A net that is no coarser by nature need not know how to dilate.
+        dilate = output_stride if output_stride < max(stride for _, _, stride in _taps(name)) else 32
+        numbers = _numbers(name)
+        indices = [numbers[index] for index in wanted]
+        self.model = _create(name, dilate, in_channels, encoder_weights is not None, indices)
+        allow_lone_values(self.model)
         self.features = tuple(everything[index] for index in wanted)
         self.channels_last_maps = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
         config = _pretrained_config(self.model, name)
@@ -53,23 +60,16 @@ class TimmEncoder(Encoder):
             self.input = InputSpec("RGB", 1.0, tuple(config["mean"]), tuple(config["std"]))
         table = _table_entry(name)
         # Models that are in no table get the padding that any pyramid of strides can live with.
-        self.multiple = int(table.get("multiple", 32))
-        self.minimum = int(table.get("minimum", 64))
+        self.multiple = int(table.get("multiple", 1 if table else 32))
+        self.minimum = int(table.get("minimum", 1 if table else 64))
 
     @classmethod
     def offers(cls, name: str, *, output_stride: int = 32) -> tuple[FeatureSpec, ...]:  # type: ignore[override]
         """The taps of timm model `name`: from the table, or from timm on the meta device."""
-        entry = _table_entry(name)
-        if entry:
-            taps = [(tap, channels, stride) for tap, channels, stride in entry["taps"]]
-        else:
-            with torch.device("meta"):
-                info = _create(name, output_stride, 3, False, None).feature_info
-            taps = list(zip(info.module_name(), info.channels(), info.reduction(), strict=True))
-        strides = [min(stride, output_stride) for _, _, stride in taps]
         return tuple(
             FeatureSpec(tap, channels, stride, (stride - 1) / 2)
-            for (tap, channels, _), stride in zip(taps, strides, strict=True)
+            for tap, channels, natural in _taps(name)
+            for stride in [natural if output_stride == 32 else min(natural, output_stride)]
         )
 
     def forward(self, x: Tensor, taps: Collection[str], with_pools: bool = False) -> Features:
@@ -113,6 +113,25 @@ def _create(name: str, output_stride: int, in_channels: int, pretrained: bool, i
         raise IncompatibleError(f"timm's {name!r} gives no feature maps{what}: {error}") from error
 
 
+def _taps(name: str) -> list[tuple[str, int, int]]:
+    """Name, channels and stride of every tap of the net as it is, nothing dilated."""
+    entry = _table_entry(name)
+    if entry:
+        return [(tap, channels, stride) for tap, channels, stride in entry["taps"]]
+    with torch.device("meta"):
+        info = _create(name, 32, 3, False, None).feature_info
+    return list(zip(info.module_name(), info.channels(), info.reduction(), strict=True))
+
+
+def _numbers(name: str) -> list[int]:
+    """The own index of every tap: by default it gives the last few of a transformer, and leaves out some stems."""
+    entry = _table_entry(name)
+    if entry:
+        return list(entry.get("indices", range(len(entry["taps"]))))
+    with torch.device("meta"):
+        return list(_create(name, 32, 3, False, None).feature_info.out_indices)
+
+
 def _pretrained_config(model: Any, name: str) -> dict[str, Any] | None:
     import timm
 
@@ -124,4 +143,4 @@ def _table_entry(name: str) -> dict[str, Any]:
     from zoo.registry import registry
 
     spec = registry().lookup("encoder", name.partition(".")[0])
-    return spec.meta if spec is not None and spec.plugin == "zoo" else {}
+    return spec.meta if spec is not None and spec.plugin == "zoo" and "taps" in spec.meta else {}

@@ -1,7 +1,7 @@
 """The VGG family (Simonyan and Zisserman, 2015), as the segmentation nets of the field use it.
 
 Layers have their published names, ``conv1_1`` … ``conv5_3``, ``fc6``, ``fc7``; with batch norm, ``bn1_1`` …
-follow their convolutions.
+follow their convolutions, and `classifier_norm` adds ``bnfc6`` and ``bnfc7``.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,9 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from zoo.encoders import _vgg_weights
+from zoo.errors import OptionError
 from zoo.interfaces import Encoder, Features, FeatureSpec, Pool
+from zoo.ops import BatchNorm2d, pad_to
 
 _CHANNELS = (64, 128, 256, 512, 512)
 _DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -27,7 +29,7 @@ class _Step(NamedTuple):
     padding: int
 
 
-def _plan(name: str, in_channels: int, first_padding: int, classifier: bool) -> list[_Step]:
+def _plan(name: str, in_channels: int, first_padding: int, classifier: bool, fc6_padding: int | None) -> list[_Step]:
     """The layers of a net in order. Offsets follow from kernel, stride and padding of all layers before."""
     steps: list[_Step] = []
     channels, stride, offset = in_channels, 1, 0.0
@@ -44,9 +46,11 @@ def _plan(name: str, in_channels: int, first_padding: int, classifier: bool) -> 
             add(f"conv{block}_{index}", "conv", width, 3, first_padding if block == index == 1 else 1)
         add(f"pool{block}", "pool", width, 2, 0, step=2)
     if classifier:
-        # The published nets leave fc6 unpadded because the image was padded by 100; without that it must
+        # The published FCN nets leave fc6 unpadded because the image was padded by 100; without that it must
         # be padded itself, or the answer would not cover the image.
-        add("fc6", "fc", _CLASSIFIER_CHANNELS, 7, 0 if first_padding >= 100 else 3)
+        if fc6_padding is None:
+            fc6_padding = 0 if first_padding >= 100 else 3
+        add("fc6", "fc", _CLASSIFIER_CHANNELS, 7, fc6_padding)
         add("fc7", "fc", _CLASSIFIER_CHANNELS, 1, 0)
     return steps
 
@@ -61,6 +65,11 @@ class VGG(Encoder):
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input.
         classifier: Add fc6 (7×7) and fc7 (1×1).
+        fc6_padding: Padding of fc6; by default 3, or 0 where `first_padding` makes up for it. Without any, a map
+            smaller than 7×7 is first filled up with zeros.
+        classifier_norm: BatchNorm after fc6 and fc7 (``bnfc6``, ``bnfc7``), as in DeconvNet.
+        norm_eps: ε of all batch norms.
+        norm_shift: Initial β of all batch norms.
         first_padding: Padding of conv1_1: 1, or the 100 of the published FCN nets.
         ceil_mode: Poolings round sizes up, as Caffe does. Off, they round down as torchvision's do, but never to 0.
         dropout: Probability after fc6 and fc7; elements, not channels, are dropped.
@@ -76,19 +85,26 @@ class VGG(Encoder):
         taps: Collection[str] | None = None,
         in_channels: int = 3,
         classifier: bool = False,
+        fc6_padding: int | None = None,
+        classifier_norm: bool = False,
+        norm_eps: float = 1e-5,
+        norm_shift: float = 0.0,
         first_padding: int = 1,
         ceil_mode: bool = True,
         dropout: float = 0.5,
         encoder_weights: str | None = None,
     ) -> None:
         super().__init__()
-        steps = _plan(self.depth, in_channels, first_padding, classifier)
+        if first_padding < 1:
+            raise OptionError(f"first_padding={first_padding}: expected at least 1, or small pictures would vanish")
+        steps = _plan(self.depth, in_channels, first_padding, classifier, fc6_padding)
         if taps is not None:
             deepest = max(index for index, step in enumerate(steps) if step.spec.name in taps)
             steps = steps[: deepest + 1]
         self.in_channels = in_channels
         self.ceil_mode = ceil_mode
         self.layers = [(step.spec.name, step.kind) for step in steps]
+        self.norms: dict[str, str] = {}
         for step in steps:
             name = step.spec.name
             if step.kind == "pool":
@@ -97,8 +113,11 @@ class VGG(Encoder):
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             self.add_module(name, conv)
-            if step.kind == "conv" and self.batch_norm:
-                self.add_module(name.replace("conv", "bn"), nn.BatchNorm2d(step.spec.channels))
+            if self.batch_norm if step.kind == "conv" else classifier_norm:
+                norm = BatchNorm2d(step.spec.channels, eps=norm_eps)
+                nn.init.constant_(norm.bias, norm_shift)
+                self.norms[name] = _norm_name(name)
+                self.add_module(self.norms[name], norm)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.features = tuple(step.spec for step in steps if step.spec.name in _tap_names(self.depth))
@@ -108,11 +127,12 @@ class VGG(Encoder):
 
     @classmethod
     def offers(  # type: ignore[override]
-        cls, *, classifier: bool = False, first_padding: int = 1
+        cls, *, classifier: bool = False, fc6_padding: int | None = None, first_padding: int = 1
     ) -> tuple[FeatureSpec, ...]:
         """The taps that a net of these options has."""
         wanted = _tap_names(cls.depth)
-        return tuple(step.spec for step in _plan(cls.depth, 3, first_padding, classifier) if step.spec.name in wanted)
+        steps = _plan(cls.depth, 3, first_padding, classifier, fc6_padding)
+        return tuple(step.spec for step in steps if step.spec.name in wanted)
 
     def forward(self, x: Tensor, taps: Collection[str], with_pools: bool = False) -> Features:
         """Map (N, C, H, W) to the named taps, each (N, channels, h, w)."""
@@ -122,9 +142,12 @@ class VGG(Encoder):
             if kind == "pool":
                 x = self._pool(name, x, pools if with_pools else None)
             else:
-                x = getattr(self, name)(x)
-                if kind == "conv" and self.batch_norm:
-                    x = getattr(self, name.replace("conv", "bn"))(x)
+                conv = getattr(self, name)
+                if kind == "fc" and conv.padding[0] == 0:
+                    x = pad_to(x, 1, conv.kernel_size[0])
+                x = conv(x)
+                if name in self.norms:
+                    x = getattr(self, self.norms[name])(x)
                 x = self.relu(x)
                 if kind == "fc":
                     x = self.dropout(x)
@@ -140,6 +163,10 @@ class VGG(Encoder):
         y, indices = nn.functional.max_pool2d(x, 2, 2, ceil_mode=ceil_mode, return_indices=True)
         pools[name] = Pool(indices, (x.shape[-2], x.shape[-1]))
         return y
+
+
+def _norm_name(layer: str) -> str:
+    return layer.replace("conv", "bn") if layer.startswith("conv") else f"bn{layer}"
 
 
 def _tap_names(depth: str) -> set[str]:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo import __version__
-from zoo.errors import CheckpointError, UnknownNameError
+from zoo.errors import CheckpointError, UnknownNameError, ZooError
 from zoo.files import atomic_path
 from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
 from zoo.hub.skeleton import skeleton
@@ -43,7 +43,7 @@ def save(
         `path`.
 
     Raises:
-        CheckpointError: The folder does not exist or cannot be written to.
+        CheckpointError: The folder does not exist or cannot be written to; or what describes the model is not JSON.
     """
     path = Path(path)
     record = {
@@ -55,11 +55,15 @@ def save(
         "recipe": dict(recipe or {}),
         "licence": dict(licence or {}),
     }
+    try:
+        description = canonical_json(record)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its description must be plain JSON, without NaN or infinity: {error}") from None
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={KEY: canonical_json(record)})
-    except (OSError, SafetensorError) as error:
+            save_file(tensors, temporary, metadata={KEY: description})
+    except (OSError, SafetensorError, RuntimeError) as error:  # the last where tensors share their memory
         raise CheckpointError(f"{path} cannot be written: {error}") from None
     return path
 
@@ -79,12 +83,20 @@ def load(path: str | os.PathLike[str]) -> SegmentationModel:
     header = read_header(path)
     state = _read_tensors(path)
     try:
-        with skeleton():
-            model = build(header.config)
-        if not state.keys() >= {name for name, _ in (*model.named_parameters(), *model.named_buffers())}:
+        try:
+            with skeleton():
+                model = build(header.config)
+            complete = state.keys() >= {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+        except RuntimeError as error:  # a constructor that reads numbers out of tensors
+            if "meta" not in str(error):
+                raise
+            complete = False
+        if not complete:
             model = build(header.config)  # some of its tensors are computed and in no file: make them for real
     except UnknownNameError as error:
         raise CheckpointError(f"{path} needs a component of a plugin that is not installed: {error}") from None
+    except (ZooError, RuntimeError, TypeError) as error:  # torch refuses absurd sizes and values with the latter
+        raise CheckpointError(f"{path} describes a model that cannot be built: {error}") from error
     _assign(model, state, path)
     return model.eval()
 

@@ -5,6 +5,7 @@ order, and so the file's hash, would be random.
 """
 
 import json
+import math
 import os
 import struct
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     try:
         record = json.loads(metadata[KEY])
         schema = record["schema"]
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: its description is damaged: {error}") from None
     if schema != SCHEMA:
         newer = isinstance(schema, int) and schema > SCHEMA
@@ -71,13 +72,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     except (KeyError, CheckpointError) as error:
         raise CheckpointError(f"{path}: {error}") from None
     shapes = {name: tuple(entry["shape"]) for name, entry in table.items()}
-    parameters = 0
-    for shape in shapes.values():
-        count = 1
-        for length in shape:
-            count *= length
-        parameters += count
-    return Header(config, record, shapes, parameters, size)
+    return Header(config, record, shapes, sum(map(math.prod, shapes.values())), size)
 
 
 def _read_table(path: Path) -> tuple[dict[str, Any], int]:
@@ -98,14 +93,20 @@ def _read_table(path: Path) -> tuple[dict[str, Any], int]:
         table = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
         if not isinstance(table, dict):
             raise ValueError("not an object")
-        ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
-        expected = 8 + length + max(ends, default=0)
+        tensors = [entry for name, entry in table.items() if name != "__metadata__"]
+        if not all(type(number) is int and number >= 0 for entry in tensors for number in _numbers(entry)):
+            raise ValueError("shapes and offsets must be whole numbers")
+        expected = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: its header is damaged: {error}") from None
     if size != expected:
         what = "cut short" if size < expected else "longer than it should be"
         raise CheckpointError(f"{path} is {what}: {size} bytes where its header promises {expected}; fetch it again")
     return table, size
+
+
+def _numbers(entry: dict[str, Any]) -> list[Any]:
+    return [*entry["shape"], *entry["data_offsets"]]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

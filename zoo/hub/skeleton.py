@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_FILLS = frozenset(
-    "add_ bernoulli_ clamp_ constant_ copy_ div_ erfinv_ fill_ kaiming_normal_ kaiming_uniform_ mul_ normal_ "
-    "ones_ orthogonal_ sub_ trunc_normal_ uniform_ xavier_normal_ xavier_uniform_ zero_ zeros_".split()
-)
+# fmt: off
+_FILLS = frozenset([
+    "add_", "bernoulli_", "clamp_", "constant_", "copy_", "div_", "erfinv_", "fill_", "kaiming_normal_",
+    "kaiming_uniform_", "mul_", "normal_", "ones_", "orthogonal_", "sub_", "trunc_normal_", "uniform_",
+    "xavier_normal_", "xavier_uniform_", "zero_", "zeros_",
+])
+# fmt: on
 
 
 class _NoFill(TorchFunctionMode):
@@ -28,7 +31,10 @@ class _NoFill(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in _FILLS:
+        name = getattr(func, "__name__", "")
+        if name == "linspace":  # a schedule over the layers, which the constructor reads numbers from
+            kwargs = {"device": "cpu", **kwargs}
+        elif name in _FILLS:
             target = args[0] if args else kwargs.get("tensor")
             if isinstance(target, Tensor) and target.is_meta:
                 return target
