@@ -1,0 +1,149 @@
+"""``zoo train``."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from zoo.training.loop import Result
+    from zoo.training.recipe import Recipe
+
+
+@click.command()
+@click.argument("model", metavar="MODEL", required=False)
+@click.option("--data", metavar="NAME|FOLDER", help="A registered data set or a folder.")
+@click.option("--out", metavar="RUN", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training pictures.  [default: 50]")
+@click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
+@click.option("-o", "options", metavar="KEY=VALUE", multiple=True, help="Any other setting, as optim.lr=3e-4.")
+@click.option(
+    "--recipe", metavar="FILE", type=click.Path(path_type=Path), help="A TOML file of settings to start from."
+)
+@click.option("--resume", is_flag=True, help="Continue the run in RUN where it stopped.")
+@click.option("--device", help="Where to compute: cpu, cuda, cuda:1, mps …  [default: auto]")
+@click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
+@click.option("--download", is_flag=True, help="Fetch a registered data set if it is not there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object; progress goes to stderr.")
+@click.pass_context
+def command(
+    context: click.Context,
+    model: str | None,
+    data: str | None,
+    out: Path,
+    epochs: int | None,
+    steps: int | None,
+    options: tuple[str, ...],
+    recipe: Path | None,
+    resume: bool,
+    device: str | None,
+    root: str | None,
+    download: bool,
+    as_json: bool,
+) -> None:
+    """Train a model on a data set.
+
+    RUN gets best.safetensors (highest mIoU on the validation split), last.safetensors, recipe.toml (every setting) and
+    metrics.jsonl (what happened). Ctrl-C saves and stops; --resume continues as if it had not.
+
+    \b
+    zoo train fcn8s@resnet18 --data my_folder --out run
+    zoo train fcn8s@resnet18 --data camvid --out run --epochs 100 -o data.crop=256 -o run.amp=bf16
+    zoo train --out run --resume
+    """
+    if epochs is not None and steps is not None:
+        raise click.UsageError("give --epochs or --steps, not both")
+    given: dict[str, Any] = {
+        "model.name": model,
+        "data.name": None if data is None else _placed(data),
+        "data.root": root,
+        "data.download": download or None,
+        "run.epochs": epochs,
+        "run.steps": steps,
+        "run.device": device,
+    }
+    wanted = _recipe(recipe, out if resume else None, given, options)
+
+    from zoo.cli._watching import watching
+    from zoo.training.interrupt import Interrupted
+    from zoo.training.loop import train
+
+    try:
+        with watching(err=as_json) as report:
+            result = train(wanted, out, resume=resume, report=report)
+    except KeyboardInterrupt as stop:
+        known = stop if isinstance(stop, Interrupted) else None
+        if known is None and not (out / "recipe.toml").exists():
+            click.echo("Stopped before the first step.", err=True)
+        else:
+            after = f" after step {known.step}, everything is saved" if known else ""
+            click.echo(f"Stopped{after}. Continue with: {_how_to_resume(context, out)}", err=True)
+        raise SystemExit(known.exit_code if known else 130) from None
+    click.echo(json.dumps(_record(result)) if as_json else _summary(result))
+
+
+def _recipe(file: Path | None, resumed: Path | None, given: dict[str, Any], options: tuple[str, ...]) -> "Recipe":
+    """The settings: a file's or the resumed run's own, changed by the arguments, then by the options."""
+    from zoo.training import recipe as recipes
+    from zoo.training.folder import RunFolder
+
+    base = file
+    if resumed is not None:
+        folder = RunFolder(resumed)
+        folder.require_run()
+        base = base or folder.recipe
+    tables: recipes.Tables = {} if base is None else recipes.read(base)
+    for key, value in given.items():
+        if value is not None:
+            tables = recipes.put(tables, key, value)
+    for option in options:
+        tables = recipes.override(tables, option)
+    for key, hint in (("model", "MODEL"), ("data", "--data")):
+        if not tables.get(key, {}).get("name"):
+            raise click.UsageError(f"{hint} is missing: give it, or a --recipe that names it")
+    return recipes.build(tables, source="settings" if file is None else str(file))
+
+
+def _placed(data: str) -> str:
+    """The name of a data set as it is; of a folder its full path, for a run may be resumed from elsewhere."""
+    from zoo.registry import registry
+
+    folder = Path(data).expanduser()
+    if folder.is_dir() and registry().lookup("dataset", data) is None:
+        return str(folder.resolve())
+    return data
+
+
+def _how_to_resume(context: click.Context, out: Path) -> str:
+    group = context.parent.params if context.parent else {}
+    plugins = [part for path in group.get("plugins", ()) for part in ("--plugin", str(path))]
+    return shlex.join(["zoo", *plugins, "train", "--out", str(out), "--resume"])
+
+
+def _record(result: "Result") -> dict[str, Any]:
+    return {
+        "out": str(result.out),
+        "steps": result.steps,
+        "best_miou": result.best_miou,
+        "best_step": result.best_step,
+        **({} if result.metrics is None else result.metrics.to_json()),
+        "images_per_second": result.images_per_second,
+        "peak_memory": result.peak_memory,
+        "seconds": result.seconds,
+    }
+
+
+def _summary(result: "Result") -> str:
+    from zoo.cli._watching import percent
+
+    best = result.out / "best.safetensors"
+    lines = [f"Best mIoU {percent(result.best_miou)} at step {result.best_step} of {result.steps}: {best}"]
+    if result.images_per_second is None:
+        lines.append("The run is complete; a longer one goes on with --resume and more --steps or --epochs.")
+    else:
+        memory = "" if result.peak_memory is None else f", peak memory {result.peak_memory / 1e9:.2f} GB"
+        lines.append(f"{result.seconds:.0f} s, {result.images_per_second:.1f} images/s{memory}")
+    lines.append(f"See it work: zoo predict {shlex.quote(str(best))} PICTURE --out FOLDER")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""The training loop: plain and honest. What it does is in the recipe; what it leaves is in the run folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import RunError
+from zoo.evaluation.metrics import Metrics
+from zoo.inference.forward import choose_device
+from zoo.training import prepare, state
+from zoo.training.folder import RunFolder
+from zoo.training.log import Report
+from zoo.training.recipe import Recipe
+from zoo.training.run import Run
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        out: The run folder.
+        steps: Steps taken in all.
+        best_miou: Highest mIoU on the validation split, in 0…1.
+        best_step: The step at which it was reached.
+        metrics: The last evaluation; None when a finished run was "resumed".
+        images_per_second: Training throughput of this process, evaluation and saving left out; None without a step.
+        peak_memory: Most memory the process has held, in bytes; None where the system does not say.
+        seconds: Wall time of this process's part of the run.
+    """
+
+    out: Path
+    steps: int
+    best_miou: float
+    best_step: int
+    metrics: Metrics | None
+    images_per_second: float | None
+    peak_memory: int | None
+    seconds: float
+
+
+def train(
+    recipe: Recipe | None,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Result:
+    """Train what `recipe` says, into the folder `out`.
+
+    The folder gets ``recipe.toml``, ``metrics.jsonl``, ``best.safetensors``, ``last.safetensors`` and ``state.pt``,
+    each of them whole at any moment. Nothing is begun before the folder is found writable, all masks have been looked
+    at, and the model is built.
+
+    Args:
+        recipe: What to do. With `resume` it may be None: what the folder's own recipe says.
+        out: A folder that holds no run yet, or with `resume` one that does.
+        resume: Continue at the step of ``state.pt``. The result is that of a run that was never interrupted, on a CPU
+            bit for bit. Only length, device, workers, logging and the place of the data may change.
+        report: Called with every record of the log, and after every step; see `zoo.training.log`.
+
+    Raises:
+        RunError: The folder cannot be used, a resumed run would change its settings, or the loss is not finite.
+        DataError: The data are not fit for training.
+        ZooError: The recipe asks for what there is not; each kind as `zoo.create_model` and `open_dataset` raise it.
+        Interrupted: SIGINT or SIGTERM came; the run is saved and can be resumed. It is a `KeyboardInterrupt`.
+    """
+    folder = RunFolder(out)
+    folder.prepare(resume=resume)
+    try:
+        if resume:
+            recipe = folder.reconcile(recipe)
+        if recipe is None:
+            raise RunError("a new run needs a recipe; only a resumed one has its own")
+        device = choose_device(recipe.run.device)
+        prepare.check_model(recipe)
+        saved = state.read_state(folder.state) if resume and folder.state.exists() else None
+        data = prepare.open_data(recipe)
+        recipe = prepare.resolve(recipe, data)
+        model = prepare.new_model(recipe, data) if saved is None else state.rebuild(saved)
+        run = Run(recipe, folder, data, model, device, report)
+        if saved is not None:
+            run.restore(saved)
+    except BaseException:
+        folder.abandon()
+        raise
+    seconds = run.go(resumed=resume)
+    progress = run.progress
+    return Result(
+        out=folder.path,
+        steps=progress.step,
+        best_miou=progress.best_miou,
+        best_step=progress.best_step,
+        metrics=run.metrics,
+        images_per_second=run.images_per_second,
+        peak_memory=run.peak_memory,
+        seconds=seconds,
+    )

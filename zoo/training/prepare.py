@@ -1,0 +1,133 @@
+"""Everything that must be right before the first step: the data, what they decide, and the model."""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import zoo
+from zoo.assembly import resolve as resolve_model
+from zoo.data.catalog import open_dataset
+from zoo.data.dataset import SegmentationDataset
+from zoo.data.inspection import Inspection, inspect
+from zoo.data.loader import TrainLoader, train_loader
+from zoo.data.transforms import train_transform
+from zoo.errors import DataError
+from zoo.model import SegmentationModel
+from zoo.training.recipe import Recipe
+
+LARGEST_CROP = 320
+"""A side of an automatic crop is at most this: enough context for most pictures, little enough for a CPU."""
+
+EVALUATIONS = 20
+"""About how often a long run is evaluated when its recipe leaves that open."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The two splits of a run, inspected.
+
+    Attributes:
+        train: What is learned from.
+        val: What chooses the best weights.
+        found: What the training masks hold.
+    """
+
+    train: SegmentationDataset
+    val: SegmentationDataset
+    found: Inspection
+
+
+def check_model(recipe: Recipe) -> None:
+    """Find out whether a recipe's model can be built, building nothing; raises as `zoo.create_model` does."""
+    table = recipe.model
+    resolve_model(table.name, encoder=table.encoder, in_channels=table.in_channels, options=table.options)
+
+
+def open_data(recipe: Recipe) -> Data:
+    """Open both splits and look at every mask once, so that a bad label is found now, by file and value.
+
+    Raises:
+        DataError: As `open_dataset` and `inspect` raise it, or the two splits differ in their classes.
+        UnknownNameError: There is no such data set.
+    """
+    table = recipe.data
+    train, val = (
+        open_dataset(
+            table.name,
+            split,
+            channels=recipe.model.in_channels,
+            download=table.download,
+            values=table.values or None,
+            root=table.root,
+        )
+        for split in (table.train, table.val)
+    )
+    if train.classes != val.classes:
+        raise DataError(
+            f"{train.name}: split {train.split!r} has the classes {', '.join(train.classes)}, but {val.split!r} has "
+            f"{', '.join(val.classes)}; name them once, in its data.toml"
+        )
+    found = inspect(train)
+    if table.val != table.train:
+        inspect(val)
+    return Data(train, val, found)
+
+
+def resolve(recipe: Recipe, data: Data) -> Recipe:
+    """Fill in what the recipe left to the data: the size of the crop, and how often to evaluate."""
+    chosen: dict[str, dict[str, Any]] = {}
+    if recipe.data.crop == "auto":
+        sides = zip(data.found.smallest, data.found.largest, strict=True)
+        chosen["data"] = {"crop": tuple(min(round(math.sqrt(low * high)), LARGEST_CROP) for low, high in sides)}
+    if recipe.run.eval_every == "auto":
+        epoch = max(len(data.train) // recipe.data.batch_size, 1)
+        chosen["run"] = {"eval_every": max(epoch, math.ceil(length(recipe, epoch) / EVALUATIONS))}
+    return recipe.model_copy(
+        update={name: getattr(recipe, name).model_copy(update=values) for name, values in chosen.items()}
+    )
+
+
+def length(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Steps of the whole run."""
+    return recipe.run.steps or (recipe.run.epochs or 0) * steps_per_epoch
+
+
+def make_loader(recipe: Recipe, data: Data, device: torch.device) -> TrainLoader:
+    """The training batches of a resolved recipe."""
+    table = recipe.data
+    crop = table.crop if isinstance(table.crop, tuple) else None
+    workers = min((os.cpu_count() or 1) // 2, 8) if table.workers == "auto" else table.workers
+    return train_loader(
+        data.train,
+        train_transform(crop, table.scale, table.flip, table.jitter),
+        batch_size=table.batch_size,
+        seed=recipe.run.seed,
+        workers=workers,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def evaluation_batch(recipe: Recipe, data: Data) -> int:
+    """How many whole pictures hold about as many pixels as a training batch."""
+    height, width = data.found.largest
+    crop = recipe.data.crop if isinstance(recipe.data.crop, tuple) else data.found.largest
+    return max(recipe.data.batch_size * crop[0] * crop[1] // (height * width), 1)
+
+
+def new_model(recipe: Recipe, data: Data) -> SegmentationModel:
+    """The model of a recipe, initialised from its seed, with the classes and colours of the data."""
+    torch.manual_seed(recipe.run.seed)
+    table = recipe.model
+    model = zoo.create_model(
+        table.name,
+        encoder=table.encoder,
+        num_classes=data.train.num_classes,
+        in_channels=table.in_channels,
+        weights=table.weights,
+        **table.options,
+    )
+    model.config = model.config.describing(classes=data.train.classes, palette=data.train.palette)
+    return model
