@@ -49,17 +49,216 @@ def _create(name, pretrained, num_classes, in_channels, options):
     )
 
 
-def fcn16s_vgg16(
-    pretrained=False, *, num_classes=None, in_channels=3, learn_upsampling=False, **encoder_options
-):
-    """FCN-16s on VGG-16, as published.
+def deconvnet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeconvNet on VGG-16 with batch norm, as published.
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        learn_upsampling: Option of the architecture; see zoo.plugins.fcn.architectures:fcn16s.
-        encoder_options: Options of the encoder vgg16: `zoo info fcn16s_vgg16` lists them.
+        options: norm = True, depths = (2, 2, 3, 3, 3); of the encoder vgg16_bn: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deconvnet_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deconvnet_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def deeplab_largefov_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLab-LargeFOV on VGG-16, as first released.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: rate = 12, width = 1024, average_pool = True, dropout = 0.5; of the encoder vgg16_atrous:
+            encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplab_largefov_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplab_largefov_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3_mobilenet_v3_large(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3 on MobileNetV3-Large, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = 16, rates = [12, 24, 36], multi_grid = None, image_pooling = True, extra_conv =
+            True, dropout = 0.5, aux = False, aux_tap = 'features.4'; of the encoder mobilenet_v3_large:
+            encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3_mobilenet_v3_large", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3_mobilenet_v3_large", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3 on ResNet-101, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, extra_conv = True,
+            dropout = 0.5, aux = False, aux_tap = None; of the encoder resnet101: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3_resnet101", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3_resnet101", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3 on ResNet-50, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, extra_conv = True,
+            dropout = 0.5, aux = False, aux_tap = None; of the encoder resnet50: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3_resnet50", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3_resnet50", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3_skip(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3 with encoder skips on ResNet-50 at output stride 8.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, stage_dilations = None, rates = None, skips = (8, 4), skip_channels = 48,
+            widths = (128, 64), dropout = 0.1; of the encoder resnet50: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3_skip", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3_skip", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3_skip_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3 with encoder skips on ResNet-50, dilated by 1, 1, 2 and 4.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, stage_dilations = [1, 1, 2, 4], rates = None, skips = (8, 4), skip_channels =
+            48, widths = (128, 64), dropout = 0.1; of the encoder resnet50: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3_skip_resnet50", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3_skip_resnet50", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3plus_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3+ on ResNet-101 at output stride 16.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, low_channels = 48,
+            convs = 2, separable = False, dropout = 0.1, aux = False; of the encoder resnet101: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3plus_resnet101", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3plus_resnet101", pretrained, num_classes, in_channels, options)
+
+
+def deeplabv3plus_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """DeepLabV3+ on ResNet-50 at output stride 16.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, low_channels = 48,
+            convs = 2, separable = False, dropout = 0.1, aux = False; of the encoder resnet50: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "deeplabv3plus_resnet50", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("deeplabv3plus_resnet50", pretrained, num_classes, in_channels, options)
+
+
+def fcn16s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-16s with two answers on one trunk: 33 semantic classes of SIFT Flow (out) and 3 geometric ones.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 33 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn16s_siftflow_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn16s_siftflow_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn16s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-16s on VGG-16, as published (VOC; num_classes = 60 for PASCAL-Context).
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -68,21 +267,119 @@ def fcn16s_vgg16(
         >>> model = torch.hub.load("OWNER/zoo", "fcn16s_vgg16", num_classes=21)
         >>> model.eval().predict("photo.jpg").save("labels.png")
     """
-    options = {"learn_upsampling": learn_upsampling, **encoder_options}
     return _create("fcn16s_vgg16", pretrained, num_classes, in_channels, options)
 
 
-def fcn32s_vgg16(
-    pretrained=False, *, num_classes=None, in_channels=3, learn_upsampling=False, **encoder_options
-):
-    """FCN-32s on VGG-16, as published.
+def fcn32s_alexnet(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-AlexNet, as published: FCN-32s on CaffeNet.
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        learn_upsampling: Option of the architecture; see zoo.plugins.fcn.architectures:fcn32s.
-        encoder_options: Options of the encoder vgg16: `zoo info fcn32s_vgg16` lists them.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder caffenet: classifier,
+            first_padding, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn32s_alexnet", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn32s_alexnet", pretrained, num_classes, in_channels, options)
+
+
+def fcn32s_googlenet(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-32s on GoogLeNet, padded by its own 3 (first_padding = 100 pads it as the other nets).
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder googlenet_bvlc: classifier,
+            first_padding, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn32s_googlenet", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn32s_googlenet", pretrained, num_classes, in_channels, options)
+
+
+def fcn32s_rgb_hha_vgg16(pretrained=False, *, num_classes=None, in_channels=6, **options):
+    """FCN-32s on colour and HHA (six channels), fused at the scores; 40 classes of NYUDv2.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 40 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False; of the encoder vgg16: classifier, fc6_padding, classifier_norm, norm_eps,
+            norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn32s_rgb_hha_vgg16", num_classes=21)
+        >>> model.eval()(torch.rand(1, 6, 100, 150))["out"]
+    """
+    return _create("fcn32s_rgb_hha_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn32s_rgbd_vgg16(pretrained=False, *, num_classes=None, in_channels=4, **options):
+    """FCN-32s on colour and depth, fused at the first layer; 40 classes of NYUDv2.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 40 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16_bgrd: classifier,
+            fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout,
+            encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn32s_rgbd_vgg16", num_classes=21)
+        >>> model.eval()(torch.rand(1, 4, 100, 150))["out"]
+    """
+    return _create("fcn32s_rgbd_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn32s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-32s with two answers on one trunk: 33 semantic classes of SIFT Flow (out) and 3 geometric ones.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 33 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn32s_siftflow_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn32s_siftflow_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn32s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-32s on VGG-16, as published (VOC; num_classes = 40 for NYUDv2, 60 for PASCAL-Context).
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -91,21 +388,18 @@ def fcn32s_vgg16(
         >>> model = torch.hub.load("OWNER/zoo", "fcn32s_vgg16", num_classes=21)
         >>> model.eval().predict("photo.jpg").save("labels.png")
     """
-    options = {"learn_upsampling": learn_upsampling, **encoder_options}
     return _create("fcn32s_vgg16", pretrained, num_classes, in_channels, options)
 
 
-def fcn8s_atonce_vgg16(
-    pretrained=False, *, num_classes=None, in_channels=3, learn_upsampling=False, **encoder_options
-):
+def fcn8s_atonce_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
     """FCN-8s at-once on VGG-16, as published.
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        learn_upsampling: Option of the architecture; see zoo.plugins.fcn.architectures:fcn8s_atonce.
-        encoder_options: Options of the encoder vgg16: `zoo info fcn8s_atonce_vgg16` lists them.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -114,21 +408,38 @@ def fcn8s_atonce_vgg16(
         >>> model = torch.hub.load("OWNER/zoo", "fcn8s_atonce_vgg16", num_classes=21)
         >>> model.eval().predict("photo.jpg").save("labels.png")
     """
-    options = {"learn_upsampling": learn_upsampling, **encoder_options}
     return _create("fcn8s_atonce_vgg16", pretrained, num_classes, in_channels, options)
 
 
-def fcn8s_vgg16(
-    pretrained=False, *, num_classes=None, in_channels=3, learn_upsampling=False, **encoder_options
-):
-    """FCN-8s on VGG-16, as published.
+def fcn8s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-8s with two answers on one trunk: 33 semantic classes of SIFT Flow (out) and 3 geometric ones.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 33 by default.
+        in_channels: Channels of the input.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn8s_siftflow_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn8s_siftflow_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn8s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN-8s on VGG-16, as published (VOC; num_classes = 60 for PASCAL-Context).
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        learn_upsampling: Option of the architecture; see zoo.plugins.fcn.architectures:fcn8s.
-        encoder_options: Options of the encoder vgg16: `zoo info fcn8s_vgg16` lists them.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -137,5 +448,243 @@ def fcn8s_vgg16(
         >>> model = torch.hub.load("OWNER/zoo", "fcn8s_vgg16", num_classes=21)
         >>> model.eval().predict("photo.jpg").save("labels.png")
     """
-    options = {"learn_upsampling": learn_upsampling, **encoder_options}
     return _create("fcn8s_vgg16", pretrained, num_classes, in_channels, options)
+
+
+def fcn_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN on ResNet-101, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, dropout = 0.1, aux = False, aux_tap = None; of the encoder resnet101:
+            encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn_resnet101", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn_resnet101", pretrained, num_classes, in_channels, options)
+
+
+def fcn_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """FCN on ResNet-50, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, dropout = 0.1, aux = False, aux_tap = None; of the encoder resnet50:
+            encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "fcn_resnet50", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("fcn_resnet50", pretrained, num_classes, in_channels, options)
+
+
+def lraspp_mobilenet_v3_large(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """LR-ASPP on MobileNetV3-Large, torchvision's net.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = 16, width = 128; of the encoder mobilenet_v3_large: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "lraspp_mobilenet_v3_large", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("lraspp_mobilenet_v3_large", pretrained, num_classes, in_channels, options)
+
+
+def pspnet_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """PSPNet on the deep-stem ResNet-101 of its authors' release.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, bins = (1, 2, 3, 6), width = 512, dropout = 0.1, align_corners = True,
+            whole_stages = True, aux = False; of the encoder resnet101s: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "pspnet_resnet101", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("pspnet_resnet101", pretrained, num_classes, in_channels, options)
+
+
+def pspnet_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """PSPNet on the deep-stem ResNet-50 of its authors' release.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: output_stride = None, bins = (1, 2, 3, 6), width = 512, dropout = 0.1, align_corners = True,
+            whole_stages = True, aux = False; of the encoder resnet50s: encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "pspnet_resnet50", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("pspnet_resnet50", pretrained, num_classes, in_channels, options)
+
+
+def unet(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net as published in 2015: valid convolutions, mirrored borders.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 2 by default.
+        in_channels: Channels of the input.
+        options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet", pretrained, num_classes, in_channels, options)
+
+
+def unet_l4(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net with four levels.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 10 by default.
+        in_channels: Channels of the input.
+        options: channels = (64, 128, 256, 512), aspp = False, wiring = 'A', dropout = 0.5, center_convs = 2,
+            last_padding = 0, decoder_norm = False, rates = (1, 2, 4), aspp_width = 256, image_pooling = True.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_l4", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_l4", pretrained, num_classes, in_channels, options)
+
+
+def unet_l4_aspp(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net with four levels, ASPP before the centre.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 10 by default.
+        in_channels: Channels of the input.
+        options: channels = (64, 128, 256, 512), aspp = True, wiring = 'A', dropout = 0.5, center_convs = 2,
+            last_padding = 0, decoder_norm = False, rates = (1, 2, 4), aspp_width = 256, image_pooling = True.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_l4_aspp", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_l4_aspp", pretrained, num_classes, in_channels, options)
+
+
+def unet_l5(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net with five levels.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 10 by default.
+        in_channels: Channels of the input.
+        options: channels = [64, 128, 256, 512, 512], aspp = False, wiring = 'A', dropout = 0.5, center_convs = 2,
+            last_padding = 0, decoder_norm = False, rates = (1, 2, 4), aspp_width = 256, image_pooling = True.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_l5", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_l5", pretrained, num_classes, in_channels, options)
+
+
+def unet_l5_aspp(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net with five levels, ASPP before the centre.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 10 by default.
+        in_channels: Channels of the input.
+        options: channels = [64, 128, 256, 512, 512], aspp = True, wiring = 'A', dropout = 0.5, center_convs = 2,
+            last_padding = 0, decoder_norm = False, rates = [1, 2, 3], aspp_width = 256, image_pooling = True.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_l5_aspp", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_l5_aspp", pretrained, num_classes, in_channels, options)
+
+
+def unet_resnet34(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net decoder on ResNet-34.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;
+            of the encoder resnet34: output_stride, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_resnet34", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_resnet34", pretrained, num_classes, in_channels, options)
+
+
+def unet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
+    """U-Net decoder on VGG-16.
+
+    Args:
+        pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+        num_classes: Number of classes K; 21 by default.
+        in_channels: Channels of the input.
+        options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;
+            of the encoder vgg16: classifier, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, encoder_weights.
+
+    Returns:
+        The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "unet_vgg16", num_classes=21)
+        >>> model.eval().predict("photo.jpg").save("labels.png")
+    """
+    return _create("unet_vgg16", pretrained, num_classes, in_channels, options)

@@ -3,6 +3,7 @@
 python tools/make_hubconf.py
 """
 
+import textwrap
 from pathlib import Path
 
 from zoo.assembly import accepted_options
@@ -64,43 +65,47 @@ def _create(name, pretrained, num_classes, in_channels, options):
 
 _FUNCTION = '''
 
-def {name}(
-    pretrained=False, *, num_classes=None, in_channels=3{signature}, **encoder_options
-):
+def {name}(pretrained=False, *, num_classes=None, in_channels={channels}, **options):
     """{summary}.
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
         num_classes: Number of classes K; {classes} by default.
-        in_channels: Channels of the input.{arguments}
-        encoder_options: Options of the encoder {encoder}: `zoo info {name}` lists them.
+        in_channels: Channels of the input.
+        options: {options}.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {{"out": (N, K, H, W)}} for any H, W.
 
     Example:
         >>> model = torch.hub.load("OWNER/zoo", "{name}", num_classes=21)
-        >>> model.eval().predict("photo.jpg").save("labels.png")
+        >>> {use}
     """
-    options = {{{items}**encoder_options}}
     return _create("{name}", pretrained, num_classes, in_channels, options)
 '''
 
 
+_PREDICT = 'model.eval().predict("photo.jpg").save("labels.png")'
+_CALL = 'model.eval()(torch.rand(1, {channels}, 100, 150))["out"]'  # there are no pictures of so many channels
+
+
 def function(spec: Spec) -> str:
     architecture = registry().get("architecture", spec.meta["architecture"])
-    options = {**accepted_options(architecture)}
-    defaults = {name: spec.meta.get("options", {}).get(name, option.default) for name, option in options.items()}
+    channels = spec.meta.get("in_channels", architecture.meta.get("in_channels", 3))
+    own = accepted_options(architecture)
+    preset = spec.meta.get("options", {})
+    options = ", ".join(f"{name} = {preset.get(name, option.default)!r}" for name, option in own.items())
+    if "encoder" in spec.meta:
+        parameters = accepted_options(registry().get("encoder", spec.meta["encoder"]))
+        others = ", ".join(name for name in parameters if name not in own)
+        options += f"; of the encoder {spec.meta['encoder']}: {others}"
     return _FUNCTION.format(
         name=spec.name,
         summary=spec.summary,
         classes=spec.meta.get("num_classes", 21),
-        encoder=spec.meta["encoder"],
-        signature="".join(f", {name}={value!r}" for name, value in defaults.items()),
-        arguments="".join(
-            f"\n        {name}: Option of the architecture; see {architecture.target}." for name in defaults
-        ),
-        items="".join(f'"{name}": {name}, ' for name in defaults),
+        channels=channels,
+        use=_PREDICT if channels == 3 else _CALL.format(channels=channels),
+        options="\n            ".join(textwrap.wrap(options, 99)),
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zoo.heads import upsampling
 from zoo.interfaces import Decoder, Features, FeatureSpec
-from zoo.ops import BilinearUpsample, crop
+from zoo.ops import BilinearUpsample, ScoreConv, crop
 
 
 class Skip(NamedTuple):
@@ -37,25 +37,33 @@ class FCNDecoder(Decoder):
         skips: What to fuse, coarse to fine.
         num_classes: K.
         learn_upsampling: Whether the bilinear kernels learn.
+        suffix: Ends the names of all layers, where one trunk has several such decoders: ``"_sem"``, ``"_geo"``.
     """
 
     def __init__(
-        self, coarse: FeatureSpec, skips: Sequence[Skip], num_classes: int, *, learn_upsampling: bool = False
+        self,
+        coarse: FeatureSpec,
+        skips: Sequence[Skip],
+        num_classes: int,
+        *,
+        learn_upsampling: bool = False,
+        suffix: str = "",
     ) -> None:
         super().__init__()
         self.coarse = coarse.name
-        self.skips = tuple(skips)
+        self.skips = tuple(skip._replace(score=skip.score + suffix, upscore=skip.upscore + suffix) for skip in skips)
         self.taps = (coarse.name, *(skip.tap.name for skip in skips))
-        self.score_fr = _score(coarse.channels, num_classes)
+        self.first = "score_fr" + suffix
+        self.add_module(self.first, score_layer(coarse.channels, num_classes))
         self.shifts: list[int] = []
         here = coarse._replace(channels=num_classes)
-        for skip in skips:
+        for skip in self.skips:
             tap = skip.tap
             kernel_size, shift = upsampling(here, tap.stride, tap.offset)
             factor = here.stride // tap.stride
             upscore = BilinearUpsample(num_classes, kernel_size, factor, learnable=learn_upsampling)
             self.add_module(skip.upscore, upscore)
-            self.add_module(skip.score, _score(tap.channels, num_classes))
+            self.add_module(skip.score, score_layer(tap.channels, num_classes))
             self.shifts.append(shift)
             # Where the upsampled map begins inside the tap's, the sum begins with the upsampled map.
             offset = tap.offset - min(shift, 0) * tap.stride
@@ -64,7 +72,7 @@ class FCNDecoder(Decoder):
 
     def forward(self, features: Features) -> Tensor:
         """Map the taps to summed scores (N, K, h, w) at the finest tap's stride."""
-        x: Tensor = self.score_fr(features.maps[self.coarse])
+        x: Tensor = getattr(self, self.first)(features.maps[self.coarse])
         for skip, shift in zip(self.skips, self.shifts, strict=True):
             x = getattr(self, skip.upscore)(x)
             tap = features.maps[skip.tap.name]
@@ -78,9 +86,9 @@ class FCNDecoder(Decoder):
         return x
 
 
-def _score(in_channels: int, num_classes: int) -> nn.Conv2d:
+def score_layer(in_channels: int, num_classes: int) -> ScoreConv:
     """A 1×1 score layer, zero at first: a new skip starts by changing nothing."""
-    layer = nn.Conv2d(in_channels, num_classes, 1)
+    layer = ScoreConv(in_channels, num_classes)
     with torch.no_grad():
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
