@@ -24,16 +24,12 @@ def test_a_healthy_installation(zoo_command):
 def in_process(monkeypatch, fresh_registry):
     """Runs the command here, where torch is imported already, with other folders on the path."""
     monkeypatch.setattr(doctor, "_LIBRARIES", ("torch", "click"))
-    before = set(sys.modules)
 
     def run(*args, path=()):
         monkeypatch.setattr(sys, "path", [*map(str, path), *sys.path])
         return CliRunner().invoke(doctor.command, args)
 
-    yield run
-    for name in set(sys.modules) - before:
-        if name.startswith("zoo_"):
-            del sys.modules[name]
+    return run
 
 
 def _of(report, plugin):

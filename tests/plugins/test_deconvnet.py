@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from random_networks import parameters, random_state
 from torch import nn
 from zoo.plugins.deconvnet.decoder import unpool
 
 import zoo
-from tests.random_networks import parameters, random_state
 from zoo.encoders import vgg
 from zoo.errors import IncompatibleError, OptionError
 from zoo.interfaces import Pool

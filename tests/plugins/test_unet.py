@@ -3,11 +3,11 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from random_networks import parameters, random_state
 from zoo.plugins.unet.contracting import ContractingPath
 from zoo.plugins.unet.layers import mirror
 
 import zoo
-from tests.random_networks import parameters, random_state
 from zoo.encoders import vgg
 from zoo.errors import IncompatibleError, OptionError
 from zoo.registry import find
