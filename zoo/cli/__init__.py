@@ -25,7 +25,7 @@ class _LazyGroup(click.Group):
     """A group that knows its commands by name and imports only the one that runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS]  # `list` is a module of this package once that command has run
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -50,6 +50,9 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except ZooError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:  # click would exit with 1, as for an error
+            click.echo("stopped", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -82,7 +85,4 @@ def main() -> None:
     """Entry point of the `zoo` command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "×" must not bring a listing down
-    try:
-        cli(prog_name="zoo")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    cli(prog_name="zoo")
