@@ -14,6 +14,19 @@ def static_options(spec: Spec) -> dict[str, str] | None:
 
     Inherited constructors are followed within one module.
     """
+    parameters = _static_parameters(spec)
+    if parameters is None:
+        return None
+    return {name: default for name, default in parameters.items() if name not in _SUPPLIED}
+
+
+def takes_encoder(spec: Spec) -> bool:
+    """Whether an architecture is built on an encoder, rather than with a trunk of its own; yes where unknown."""
+    parameters = _static_parameters(spec)
+    return parameters is None or "encoder" in parameters
+
+
+def _static_parameters(spec: Spec) -> dict[str, str] | None:
     module, _, attribute = spec.target.partition(":")
     path = find_module(module) if module else None
     if path is None or not path.is_file():
@@ -28,11 +41,7 @@ def static_options(spec: Spec) -> dict[str, str] | None:
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
     pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    return {
-        argument.arg: "required" if default is None else ast.unparse(default)
-        for argument, default in pairs
-        if argument.arg not in _SUPPLIED
-    }
+    return {argument.arg: "required" if default is None else ast.unparse(default) for argument, default in pairs}
 
 
 def _definition(path: Path, name: str) -> ast.FunctionDef | None:

@@ -151,3 +151,8 @@ def test_a_broken_single_file_plugin_does_no_harm(zoo_command, tmp_path, code):
     assert "broken" in done.stderr
     zoo_command("--plugin", "broken.py", "list", env={"ZOO_STRICT": "1"}, code=1)
     assert "no such Python file" in zoo_command("--plugin", "absent.py", "list").stderr
+
+
+def test_a_net_with_a_trunk_of_its_own_takes_no_encoder(zoo_command):
+    done = zoo_command("list", "--kind", "encoder", "--for", "unet_l4", code=1)
+    assert "takes no encoder" in done.stderr

@@ -9,6 +9,7 @@ from zoo.compatibility import fits
 from zoo.errors import OptionError
 from zoo.manifest import KINDS
 from zoo.registry import registry
+from zoo.signature import takes_encoder
 
 
 def _kind(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -39,6 +40,8 @@ def command(pattern: str, kind: str, architecture: str | None, plugin: str | Non
         named = registry().lookup("model", architecture)
         preset = named.meta.get("architecture") if named else None
         target = registry().get("architecture", preset or architecture, named.plugin if named else None)
+        if not takes_encoder(target):
+            raise OptionError(f"{target.name} has a trunk of its own and takes no encoder")
         specs = [spec for spec in specs if fits(target, spec)]
     if as_json:
         click.echo(json.dumps([spec.to_json() for spec in specs], indent=2, ensure_ascii=False))
