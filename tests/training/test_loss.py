@@ -26,8 +26,8 @@ def by_hand(logits, target, weights=None, smoothing=0.0):
         scores = logits[n, :, y, x].double()
         negative = -(scores - scores.exp().sum().log())
         weight = [1.0] * classes if weights is None else weights.tolist()
-        total += (1 - smoothing) * weight[label] * float(negative[label])
-        total += smoothing / classes * sum(weight[k] * float(negative[k]) for k in range(classes))
+        total += (1 - smoothing) * weight[label] * negative[label].item()
+        total += smoothing / classes * sum(weight[k] * negative[k].item() for k in range(classes))
         share += weight[label]
     return total / share
 
