@@ -60,6 +60,16 @@ def test_built_ins_keep_their_bare_names(tmp_path):
     assert [spec.name for spec in manifest.specs] == ["net", "net_small", "trunk"]
 
 
+def test_a_built_in_may_ask_for_its_prefix(tmp_path):
+    table = '[[family]]\nkind = "encoder"\ntarget = "a:b"\nsummary = "s"\ntable = "table.json"\n'
+    (tmp_path / "table.json").write_text('{"entries": {}}')
+    manifest = read_manifest(_write(tmp_path, "prefix = true\n" + GOOD + table), bare_names=True)
+    assert [spec.name for spec in manifest.specs] == ["acme/net", "acme/net_small", "acme/trunk"]
+    assert manifest.families[0].prefix == "acme/"
+    assert read_manifest(_write(tmp_path, GOOD + table), bare_names=True).families[0].prefix == ""
+    assert read_manifest(_write(tmp_path, GOOD + table)).families[0].prefix == "acme/"
+
+
 def test_every_spec_is_json(tmp_path):
     for spec in read_manifest(_write(tmp_path, GOOD)).specs:
         record = json.loads(json.dumps(spec.to_json()))
@@ -84,6 +94,8 @@ MODEL = '[[model]]\nname = "m"\narchitecture = "net"\nsummary = "s"\n'
         ("", "api = None"),
         ('api = 999\nnamespace = "future"\n', "api = 999"),
         ("api = 1\n", "namespace = None"),
+        (HEAD + "prefix = false\n", "prefix = False"),
+        (HEAD + 'prefix = "p/"\n', "prefix = 'p/'"),
         ('api = 1\nnamespace = "a/b"\n', "namespace = 'a/b'"),
         (HEAD + "[[architectures]]\n", "Did you mean 'architecture'"),
         (HEAD + 'encoder = "resnet18"\n', "array of tables"),

@@ -26,6 +26,7 @@ def create_model(
     num_classes: int | None = None,
     in_channels: int | None = None,
     weights: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     **options: Any,
 ) -> SegmentationModel:
     """Build a model by name.
@@ -36,7 +37,8 @@ def create_model(
         num_classes: K; by default what `weights` have, else what the model was published with.
         in_channels: C of the input; by default 3, or what the model was published with (4 for colour and depth).
         weights: A weight file to start from, also one of a coarser stage or another number of classes: what fits is
-            taken, and a line says what is not.
+            taken, a first layer for other channels is adapted, and a line says what is not.
+        strict: Whether weights that do not fit in everything are an error.
         options: Options of the architecture or of the encoder; `zoo info NAME` lists them.
 
     Returns:
@@ -60,7 +62,7 @@ def create_model(
         convention = getattr(model.encoder, "input", config.input)
         model.config = replace(config, input=convention.with_channels(config.in_channels))
     if path is not None:
-        start_from(model, path)
+        start_from(model, path, strict=strict)
     return model
 
 
@@ -108,7 +110,7 @@ def resolve(
         encoder_spec = find_encoder(wanted, architecture.plugin)
         chosen = encoder_spec.name
         parameters = {**accepted_options(encoder_spec), **architecture_options}
-        lacking = missing(architecture.needs, encoder_spec.offers)
+        lacking = missing(architecture.needs, encoder_spec.offers, encoder_spec.name)
         if lacking:
             raise IncompatibleError(
                 f"{architecture.name} cannot use encoder {wanted!r}: it lacks {', '.join(lacking)}. "

@@ -1,5 +1,6 @@
 """The heads that several plugins share."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ class PixelScoreHead(Head):
     """1×1 convolution to class scores, brought to the pixels by a whole factor and cut to the image.
 
     Nothing is stretched: where the map begins outside the image or ends there, as maps of padded inputs and of sizes
-    rounded up do, the excess is cut off.
+    rounded up do, the excess is cut off. Half a pixel is rounded away.
 
     Args:
         source: Where the map lies.
@@ -94,11 +95,11 @@ class PixelScoreHead(Head):
         self.name = name
         self.stride = source.stride
         margin = (source.stride - 1) / 2 - source.offset
-        self.margin = int(margin)
-        if margin < 0 or margin != self.margin:
+        self.margin = math.ceil(margin - 0.5)
+        if margin < 0:
             raise IncompatibleError(
                 f"the map at {source.name!r} (stride {source.stride}, offset {source.offset}) cannot be brought to the "
-                "pixels of the image: it begins inside it or between them"
+                "pixels of the image: it begins inside it"
             )
         self.add_module(name, ScoreConv(source.channels, num_classes))
 

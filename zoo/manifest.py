@@ -52,7 +52,7 @@ _REQUIRED: dict[str, set[str]] = {
     "weights": {"model", "files"},
 }
 _FAMILY_FIELDS = {"kind", "target", "summary", "table"}
-_NEEDS = {"strides": int, "taps": str, "pools": str, "output_stride": int}
+_NEEDS = {"strides": int, "taps": str, "pools": str, "output_stride": int, "unlike": str}
 _OFFERS = {"strides": int, "taps": str, "pools": str, "output_strides": int}
 _TYPES: dict[str, tuple[type, ...]] = {
     "architecture": (str,),

@@ -19,6 +19,8 @@ def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> 
 
 def crop(x: Tensor, size: tuple[int, int], top: int = 0, left: int = 0) -> Tensor:
     """Cut (N, C, H, W) to `size` = (h, w), starting at row `top` and column `left`."""
+    if torch.compiler.is_compiling():  # a copy, for the reason given at `fit`; otherwise a view will do
+        return F.pad(x, (-left, left + size[1] - x.shape[-1], -top, top + size[0] - x.shape[-2]))
     return x[..., top : top + size[0], left : left + size[1]]
 
 

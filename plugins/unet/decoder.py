@@ -1,5 +1,6 @@
 """The expanding path of U-Net (2015), on any pyramid of features."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, cat, nn
@@ -78,14 +79,17 @@ class UNetDecoder(Decoder):
 
 
 def _alignment(coarse: FeatureSpec, fine: FeatureSpec) -> tuple[int, int]:
-    """How much finer `fine` is, and how many of its cells lie before the upsampled `coarse`."""
+    """How much finer `fine` is, and how many of its cells lie before the upsampled `coarse`.
+
+    Half a cell either way is rounded away: strided convolutions put their cells there, and the net learns it.
+    """
     factor, rest = divmod(coarse.stride, fine.stride)
     # Every coarse cell becomes factor × factor fine ones, centred where it was.
     first = coarse.offset - (coarse.stride - fine.stride) / 2
     shift = (first - fine.offset) / fine.stride
-    if rest or shift < 0 or shift != int(shift):
+    if rest or shift < -0.5:
         raise IncompatibleError(
             f"{coarse.name!r} (stride {coarse.stride}, offset {coarse.offset}) cannot be upsampled onto {fine.name!r} "
-            f"(stride {fine.stride}, offset {fine.offset}): their cells never coincide"
+            f"(stride {fine.stride}, offset {fine.offset}): it begins inside"
         )
-    return factor, int(shift)
+    return factor, math.floor(shift + 0.5)

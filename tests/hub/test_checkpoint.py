@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models import adapt_input_conv
 
 import zoo
 from zoo.config import InputSpec
@@ -236,3 +237,69 @@ def test_weights_of_which_nothing_fits_are_refused(tmp_path):
 def test_weights_that_are_not_there(weights):
     with pytest.raises(CheckpointError, match=r"no weight file|no default weights|no weights tagged"):
         zoo.create_model("fcn8s_vgg16", weights=weights)
+
+
+def _saved(tmp_path, model, name="weights"):
+    return zoo.save(model, tmp_path / f"{name}.safetensors")
+
+
+def test_another_number_of_classes_keeps_all_but_the_classifier(tmp_path, caplog):
+    old = _model("fcn32s_vgg16")
+    with caplog.at_level(logging.WARNING):
+        new = zoo.create_model("fcn32s_vgg16", num_classes=4, weights=_saved(tmp_path, old))
+    before, after = old.state_dict(), new.state_dict()
+    kept = {name for name in after if before[name].shape == after[name].shape}
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert {name.split(".")[-2] for name in after.keys() - kept} >= {"score_fr"}
+    assert all(name in caplog.text for name in after.keys() - kept)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_a_first_layer_is_adapted_to_other_channels_as_timm_does(tmp_path, caplog, channels):
+    old = _model("fcn32s_vgg16")
+    with caplog.at_level(logging.WARNING):
+        new = zoo.create_model("fcn32s_vgg16", in_channels=channels, weights=_saved(tmp_path, old))
+    before, after = old.state_dict(), new.state_dict()
+    first = "encoder.conv1_1.weight"
+    expected = adapt_input_conv(channels, before.pop(first))
+    torch.testing.assert_close(after.pop(first), expected, rtol=1e-6, atol=1e-7)
+    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+    assert f"adapted from 3 to {channels} input channels: {first}" in caplog.text
+    assert "starting anew" not in caplog.text
+
+
+def test_strict_weights_fit_or_are_refused(tmp_path):
+    path = _saved(tmp_path, _model("fcn32s_vgg16"))
+    zoo.create_model("fcn32s_vgg16", weights=path, strict=True)
+    for changed in ({"num_classes": 4}, {"in_channels": 1}):
+        with pytest.raises(CheckpointError, match="does not fit fcn32s_vgg16; starting anew"):
+            zoo.create_model("fcn32s_vgg16", weights=path, strict=True, **changed)
+
+
+def test_an_auxiliary_head_in_one_of_the_two_is_no_error_unless_strict(tmp_path, caplog):
+    without, with_head = (_model("deeplabv3@resnet10t", aux=aux) for aux in (False, True))
+    plain, rich = _saved(tmp_path, without, "plain"), _saved(tmp_path, with_head, "rich")
+    caplog.set_level(logging.WARNING)
+    one = zoo.create_model("deeplabv3@resnet10t", aux=True, weights=plain)
+    other = zoo.create_model("deeplabv3@resnet10t", weights=rich)
+    assert not caplog.records
+    assert all(torch.equal(one.state_dict()[name], tensor) for name, tensor in without.state_dict().items())
+    assert all(torch.equal(with_head.state_dict()[name], tensor) for name, tensor in other.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"starting anew: auxiliary\.aux"):
+        zoo.create_model("deeplabv3@resnet10t", aux=True, weights=plain, strict=True)
+    with pytest.raises(CheckpointError, match=r"left aside: auxiliary\.aux"):
+        zoo.create_model("deeplabv3@resnet10t", weights=rich, strict=True)
+
+
+def test_a_file_loads_without_the_auxiliary_head_that_it_describes(tmp_path, caplog):
+    model = _model("deeplabv3@resnet10t", aux=True).eval()
+    path = _saved(tmp_path, model)
+    state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("auxiliary.")}
+    save_file(state, tmp_path / "cut.safetensors", metadata={KEY: json.dumps(read_header(path).record)})
+    loaded = zoo.load(tmp_path / "cut.safetensors")
+    x = torch.rand(1, 3, 40, 33)
+    with torch.inference_mode():
+        assert torch.equal(loaded(x)["out"], model(x)["out"])
+    assert "has no auxiliary head" in caplog.text
+    assert loaded.train()(torch.rand(2, 3, 40, 33))["aux"].isfinite().all()

@@ -135,7 +135,7 @@ def branches(_: nn.Module, x: Tensor) -> Tensor:
 
 
 def sized(_: nn.Module, x: Tensor) -> Tensor:
-    return x if x.shape[-1] > 60 else -x
+    return x if x.shape[-1] > 80 else -x
 
 
 class Pooled(SegmentationModel):

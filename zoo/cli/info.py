@@ -71,7 +71,7 @@ def _of_name(name: str) -> dict[str, Any]:
 
             record["name"] = name
             record.pop("parameters", None)
-            record["lacks"] = missing(architecture.needs, encoder_spec.offers)
+            record["lacks"] = missing(architecture.needs, encoder_spec.offers, encoder_spec.name)
     return record
 
 

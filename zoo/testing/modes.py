@@ -8,7 +8,8 @@ from torch import Tensor
 
 from zoo.testing.subject import Subject, answer, awaken, require
 
-_EXPORTED_SIZES = ((37, 53), (130, 67))
+_EXPORTED_SIZES = ((75, 101), (130, 70))
+"""Not too small: torch.export takes a map of one cell for a special case."""
 
 
 def bf16(subject: Subject) -> None:

@@ -77,7 +77,7 @@ class RunFolder:
     def reconcile(self, given: Recipe | None) -> Recipe:
         """The recipe that a resumed run follows: the stored one, with what `given` may change.
 
-        ``"auto"`` in `given` stands for whatever the run resolved it to.
+        ``"auto"`` in `given`, and input channels that it leaves open, stand for whatever the run resolved them to.
 
         Raises:
             RunError: `given` departs from the stored recipe in more than length, device and the like.
@@ -90,6 +90,8 @@ class RunFolder:
             values.update(
                 {key: before[table][key] for key, item in values.items() if item == "auto" and key in before[table]}
             )
+        if "in_channels" in before["model"]:
+            wanted["model"].setdefault("in_channels", before["model"]["in_channels"])
         wanted["data"]["name"] = before["data"]["name"] if same_data(stored, given) else wanted["data"]["name"]
         recipe = recipes.build(wanted)
         changed = [line for line in recipes.differences(stored, recipe) if line.partition(":")[0] not in FREE_ON_RESUME]

@@ -9,6 +9,7 @@ from zoo.evaluation.metrics import Metrics
 from zoo.inference.forward import choose_device
 from zoo.training import prepare, state
 from zoo.training.folder import RunFolder
+from zoo.training.freeze import learn_classifier_only
 from zoo.training.log import Report
 from zoo.training.recipe import Recipe
 from zoo.training.run import Run
@@ -78,6 +79,8 @@ def train(
         data = prepare.open_data(recipe)
         recipe = prepare.resolve(recipe, data)
         model = prepare.new_model(recipe, data) if saved is None else state.rebuild(saved)
+        if recipe.optim.learns == "classifier":
+            learn_classifier_only(model)
         run = Run(recipe, folder, data, model, device, report)
         if saved is not None:
             run.restore(saved)

@@ -9,6 +9,7 @@ import torch
 
 import zoo
 from zoo.assembly import resolve as resolve_model
+from zoo.config import ModelConfig
 from zoo.data.catalog import open_dataset
 from zoo.data.dataset import SegmentationDataset
 from zoo.data.inspection import Inspection, inspect
@@ -40,10 +41,10 @@ class Data:
     found: Inspection
 
 
-def check_model(recipe: Recipe) -> None:
+def check_model(recipe: Recipe) -> ModelConfig:
     """Find out whether a recipe's model can be built, building nothing; raises as `zoo.create_model` does."""
     table = recipe.model
-    resolve_model(table.name, encoder=table.encoder, in_channels=table.in_channels, options=table.options)
+    return resolve_model(table.name, encoder=table.encoder, in_channels=table.in_channels, options=table.options)
 
 
 def open_data(recipe: Recipe) -> Data:
@@ -54,11 +55,12 @@ def open_data(recipe: Recipe) -> Data:
         UnknownNameError: There is no such data set.
     """
     table = recipe.data
+    channels = check_model(recipe).in_channels
     train, val = (
         open_dataset(
             table.name,
             split,
-            channels=recipe.model.in_channels,
+            channels=channels,
             download=table.download,
             values=table.values or None,
             root=table.root,
@@ -77,8 +79,8 @@ def open_data(recipe: Recipe) -> Data:
 
 
 def resolve(recipe: Recipe, data: Data) -> Recipe:
-    """Fill in what the recipe left to the data: the size of the crop, and how often to evaluate."""
-    chosen: dict[str, dict[str, Any]] = {}
+    """Fill in what the recipe left open: the input's channels, the size of the crop, how often to evaluate."""
+    chosen: dict[str, dict[str, Any]] = {"model": {"in_channels": check_model(recipe).in_channels}}
     if recipe.data.crop == "auto":
         sides = zip(data.found.smallest, data.found.largest, strict=True)
         chosen["data"] = {"crop": tuple(min(round(math.sqrt(low * high)), LARGEST_CROP) for low, high in sides)}

@@ -45,7 +45,7 @@ class ModelTable(_Table):
 
     name: str
     encoder: str | None = None
-    in_channels: int = Field(default=3, ge=1)
+    in_channels: int | None = Field(default=None, ge=1)
     weights: str | None = None
     options: dict[str, Any] = {}
 
@@ -89,13 +89,19 @@ class DataTable(_Table):
 
 
 class OptimTable(_Table):
-    """AdamW or SGD with momentum. Weight decay spares norms and biases."""
+    """AdamW or SGD with momentum. Weight decay spares norms and biases.
+
+    Attributes:
+        learns: ``"all"``, or ``"classifier"``: only the layers that score classes, as in FCN-32s-fixed; norms keep
+            their statistics.
+    """
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: Positive = 1e-3
     weight_decay: NotNegative = 0.01
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    learns: Literal["all", "classifier"] = "all"
 
 
 class ScheduleTable(_Table):

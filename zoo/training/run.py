@@ -21,6 +21,7 @@ from zoo.training import prepare, state
 from zoo.training.checkpoint import Checkpoints
 from zoo.training.clock import Clock
 from zoo.training.folder import RunFolder, writing
+from zoo.training.freeze import training_mode
 from zoo.training.interrupt import Interrupted, StopRequest
 from zoo.training.log import Record, Report, RunLog, peak_memory
 from zoo.training.loss import Criterion, balancing_weights
@@ -116,7 +117,7 @@ class Run:
             self._record(self._opening("resume" if resumed else "start"))
             if self._due:
                 self._evaluate()
-            self._model.train()
+            training_mode(self._model)
             try:
                 self._train()
             except RuntimeError as error:
