@@ -36,8 +36,9 @@ def create_model(
         encoder: Another encoder than the name's own: a VGG (``"vgg16_bn"``) or any timm backbone.
         num_classes: K; by default what `weights` have, else what the model was published with.
         in_channels: C of the input; by default 3, or what the model was published with (4 for colour and depth).
-        weights: A weight file to start from, also one of a coarser stage or another number of classes: what fits is
-            taken, a first layer for other channels is adapted, and a line says what is not.
+        weights: Weights to start from: the path of a file, the tag of published ones (`zoo hub list`), or
+            ``"default"``. They may be of a coarser stage or another number of classes: what fits is taken, a first
+            layer for other channels is adapted, and a line says what is not.
         strict: Whether weights that do not fit in everything are an error.
         options: Options of the architecture or of the encoder; `zoo info NAME` lists them.
 
@@ -53,16 +54,28 @@ def create_model(
     from zoo.hub.checkpoint import read_header, start_from
     from zoo.hub.locate import find_weights
 
-    path = find_weights(name, weights) if weights is not None else None
-    if num_classes is None and path is not None:
-        num_classes = read_header(path).config.num_classes
+    wanted = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
+    if weights is None:
+        return _new(wanted, options.get("encoder_weights"))
+    path = find_weights(wanted.name if encoder else name, weights)
+    published = read_header(path).config
+    if num_classes is None:
+        num_classes = published.num_classes
+    if (published.architecture, published.encoder) == (wanted.architecture, wanted.encoder):
+        # Options that shape the net are the file's, unless others were asked for. An auxiliary head is not one of them.
+        options = {**{key: value for key, value in published.options.items() if key != "aux"}, **options}
     config = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
-    model = build(config, options.get("encoder_weights"))
+    model = _new(config, options.get("encoder_weights"))
+    start_from(model, path, strict=strict)
+    return model
+
+
+def _new(config: ModelConfig, encoder_weights: str | None) -> SegmentationModel:
+    """Build a model, with the input that its encoder expects."""
+    model = build(config, encoder_weights)
     if model.config is config:
         convention = getattr(model.encoder, "input", config.input)
         model.config = replace(config, input=convention.with_channels(config.in_channels))
-    if path is not None:
-        start_from(model, path, strict=strict)
     return model
 
 

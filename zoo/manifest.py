@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zoo import fields, published
 from zoo.errors import PluginError, ZooError, did_you_mean
 
 API = 1
@@ -28,50 +29,8 @@ KINDS = ("architecture", "model", "encoder", "decoder", "head", "dataset", "reci
 LIMITS = ("in_channels", "num_classes", "batch_of_one", "bf16", "channels_last", "compile", "export")
 """What a net may declare that it cannot do (``cannot = ["export"]``); `zoo.testing` holds it to that, both ways."""
 
-_COMMON = {"name", "summary"}
-_CODE = _COMMON | {"target", "needs", "offers", "papers"}
-_NET = {"num_classes", "in_channels", "published", "cannot"}
-_FIELDS: dict[str, set[str]] = {
-    "architecture": _CODE | _NET | {"encoder", "min_in_channels"},
-    "model": _CODE | _NET | {"architecture", "encoder", "options", "parameters"},
-    "encoder": _CODE | {"parameters", "cannot"},
-    "decoder": _CODE,
-    "head": _CODE,
-    "dataset": _CODE | {"classes", "licence", "url"},
-    "recipe": _COMMON | {"file", "model", "papers", "published"},
-    "weights": _COMMON | {"model", "files", "papers", "published", "licence"},
-}
-_REQUIRED: dict[str, set[str]] = {
-    "architecture": {"target"},
-    "model": set(),
-    "encoder": {"target"},
-    "decoder": {"target"},
-    "head": {"target"},
-    "dataset": {"target"},
-    "recipe": {"file"},
-    "weights": {"model", "files"},
-}
-_FAMILY_FIELDS = {"kind", "target", "summary", "table"}
-_NEEDS = {"strides": int, "taps": str, "pools": str, "output_stride": int, "unlike": str}
-_OFFERS = {"strides": int, "taps": str, "pools": str, "output_strides": int}
-_TYPES: dict[str, tuple[type, ...]] = {
-    "architecture": (str,),
-    "classes": (int, list),
-    "encoder": (str,),
-    "file": (str,),
-    "files": (list,),
-    "licence": (str, dict),
-    "model": (str,),
-    "num_classes": (int,),
-    "options": (dict,),
-    "papers": (list,),
-    "parameters": (int,),
-    "published": (list,),
-    "url": (str,),
-}
 _TOP = {"api", "namespace", "prefix", "summary", "family"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +45,7 @@ class Spec:
         target: ``"module:attr"``; empty for pure data (a model that presets an architecture, a recipe).
         needs: What a decoder or architecture needs: ``strides``, ``taps``, ``pools``, ``output_stride`` (any of).
         offers: What an encoder offers: ``strides``, ``taps``, ``pools``, ``output_strides``.
+        converters: Format of foreign weights → what converts them, ``"module:attr"``; ``from`` in the manifest.
         meta: The other fields of its table.
         folder: Where the manifest lies, for files named in it.
         object: The component itself when it was registered in this process.
@@ -98,6 +58,7 @@ class Spec:
     target: str = ""
     needs: dict[str, Any] = field(default_factory=dict)
     offers: dict[str, Any] = field(default_factory=dict)
+    converters: dict[str, str] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     object: Any = field(default=None, repr=False, compare=False)
@@ -108,9 +69,14 @@ class Spec:
         Raises:
             PluginError: Its module cannot be imported (`SystemExit` included) or has no such attribute.
         """
-        if self.object is not None:
-            return self.object
-        module, _, attributes = self.target.partition(":")
+        return self.object if self.object is not None else self._import(self.target)
+
+    def load_converter(self, format: str) -> Any:
+        """Import what converts weights of a format, a key of `converters`; raises as `load`."""
+        return self._import(self.converters[format])
+
+    def _import(self, target: str) -> Any:
+        module, _, attributes = target.partition(":")
         try:
             found: Any = importlib.import_module(module)
             for attribute in attributes.split("."):
@@ -119,7 +85,7 @@ class Spec:
             raise
         except BaseException as error:
             raise PluginError(
-                f"{self.kind} {self.name!r} of plugin {self.plugin!r} cannot be loaded from {self.target!r}: "
+                f"{self.kind} {self.name!r} of plugin {self.plugin!r} cannot be loaded from {target!r}: "
                 f"{type(error).__name__}: {error}; see `zoo doctor`"
             ) from error
         return found
@@ -133,6 +99,7 @@ class Spec:
             "plugin": self.plugin,
             "needs": self.needs,
             "offers": self.offers,
+            **({"from": sorted(self.converters)} if self.converters else {}),
             **self.meta,
         }
 
@@ -148,6 +115,7 @@ class Family:
         summary: One line for those that have none of their own.
         table: JSON: ``{"entries": {name: {"offers": …, "summary": …, …}}}``.
         prefix: What stands before the names of the table: ``"namespace/"``, or nothing.
+        converters: As in `Spec`, for all of them.
     """
 
     kind: str
@@ -156,6 +124,7 @@ class Family:
     summary: str
     table: Path
     prefix: str = ""
+    converters: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +199,14 @@ class _Reader:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             self.fail(f"[[{kind}]] name = {name!r}: expected letters, digits, '_', '-' and '.'")
         where = f"[[{kind}]] {name}"
-        for key in entry.keys() - _FIELDS[kind]:
-            self.fail(f"{where}: unknown key {key!r}.{did_you_mean(key, _FIELDS[kind])}")
-        for key in sorted(_REQUIRED[kind] - entry.keys()):
+        for key in entry.keys() - fields.FIELDS[kind]:
+            self.fail(f"{where}: unknown key {key!r}.{did_you_mean(key, fields.FIELDS[kind])}")
+        for key in sorted(fields.REQUIRED[kind] - entry.keys()):
             self.fail(f"{where}: {key!r} is missing")
         if kind == "model" and ("target" in entry) == ("architecture" in entry):
             self.fail(f"{where}: give either 'architecture' (a preset) or 'target' (a function), not both")
         self.target(where, entry.get("target"))
-        for key, allowed in (("needs", _NEEDS), ("offers", _OFFERS)):
+        for key, allowed in (("needs", fields.NEEDS), ("offers", fields.OFFERS)):
             value = entry.get(key, {})
             if not isinstance(value, dict) or not all(
                 isinstance(items, list) and all(type(item) is allowed.get(name) for item in items)
@@ -245,7 +214,7 @@ class _Reader:
             ):
                 forms = ", ".join(f"{name} = [{kind.__name__}, …]" for name, kind in allowed.items())
                 self.fail(f"{where}: {key} = {value!r}: expected a table with any of {forms}")
-        for key, types in _TYPES.items():
+        for key, types in fields.TYPES.items():
             if key in entry and type(entry[key]) not in types:
                 names = " or ".join(kind.__name__ for kind in types)
                 self.fail(f"{where}: {key} = {entry[key]!r}: expected a {names}")
@@ -256,10 +225,14 @@ class _Reader:
         cannot = entry.get("cannot", [])
         if not isinstance(cannot, list) or not all(limit in LIMITS for limit in cannot):
             self.fail(f"{where}: cannot = {cannot!r}: expected a list of some of {', '.join(LIMITS)}")
+        fault = published.converters_fault(entry.get("from", {}))
+        fault = fault or (published.weights_fault(entry) if kind == "weights" else None)
+        if fault:
+            self.fail(f"{where}: {fault}")
         summary = entry.get("summary")
         if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
             self.fail(f"{where}: 'summary' must be one line of text")
-        own = {"name", "summary", "target", "needs", "offers"}
+        own = {"name", "summary", "target", "needs", "offers", "from"}
         return Spec(
             kind=kind,
             name=self.prefix + name,
@@ -268,22 +241,28 @@ class _Reader:
             target=entry.get("target", ""),
             needs=entry.get("needs", {}),
             offers=entry.get("offers", {}),
+            converters=entry.get("from", {}),
             meta={key: value for key, value in entry.items() if key not in own},
             folder=self.path.parent,
         )
 
     def family(self, entry: dict[str, Any], namespace: str) -> Family:
+        converters = entry.get("from", {})
+        fault = published.converters_fault(converters)
+        if fault:
+            self.fail(f"[[family]] {fault}")
+        entry = {key: value for key, value in entry.items() if key != "from"}
         texts = all(isinstance(value, str) for value in entry.values())
-        if not texts or entry.keys() != _FAMILY_FIELDS or entry["kind"] not in KINDS:
-            self.fail(f"[[family]] needs exactly the keys {sorted(_FAMILY_FIELDS)}, kind being one of {KINDS}")
+        if not texts or entry.keys() != fields.FAMILY or entry["kind"] not in KINDS:
+            self.fail(f"[[family]] needs exactly the keys {sorted(fields.FAMILY)}, kind being one of {KINDS}")
         self.target("[[family]]", entry["target"])
         table = self.path.parent / entry["table"]
         if not table.is_file():
             self.fail(f"[[family]] table = {entry['table']!r}: there is no such file")
-        return Family(entry["kind"], namespace, entry["target"], entry["summary"], table, self.prefix)
+        return Family(entry["kind"], namespace, entry["target"], entry["summary"], table, self.prefix, converters)
 
     def target(self, where: str, target: object) -> None:
-        if target is not None and not (isinstance(target, str) and _TARGET.fullmatch(target)):
+        if target is not None and not (isinstance(target, str) and published.TARGET.fullmatch(target)):
             self.fail(f"{where}: target = {target!r}: expected 'package.module:name'")
 
     def fail(self, message: str) -> NoReturn:

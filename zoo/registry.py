@@ -145,6 +145,7 @@ def _read_table(family: Family) -> dict[str, Spec]:
             plugin=family.plugin,
             target=family.target,
             offers=entry.get("offers", {}),
+            converters=family.converters,
             meta={key: value for key, value in entry.items() if key not in ("summary", "offers")},
         )
         for name, entry in entries.items()

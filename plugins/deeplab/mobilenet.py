@@ -5,6 +5,7 @@ timm has a net of the same name whose batch norms differ, so torchvision's weigh
 
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
@@ -12,6 +13,7 @@ from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 from zoo.encoders._first_conv import adapt_first_conv
 from zoo.encoders.dilation import set_dilation
 from zoo.errors import OptionError
+from zoo.hub.encoder_file import load_encoder
 from zoo.interfaces import Encoder, Features, FeatureSpec
 from zoo.ops import BatchNorm2d
 
@@ -32,7 +34,8 @@ class MobileNetV3Large(Encoder):
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input.
         output_stride: 8, 16 or 32: deeper blocks are dilated instead of strided, the first of them too.
-        encoder_weights: None, or ``"imagenet"`` for torchvision's first version, downloaded.
+        encoder_weights: None, ``"imagenet"`` for torchvision's first version, downloaded, or the path of a converted
+            file.
     """
 
     def __init__(
@@ -46,8 +49,9 @@ class MobileNetV3Large(Encoder):
         super().__init__()
         if output_stride not in (8, 16, 32):
             raise OptionError(f"output_stride={output_stride}: expected 8, 16 or 32")
-        if encoder_weights not in (None, "imagenet"):
-            raise OptionError(f"encoder_weights={encoder_weights!r}: expected None or 'imagenet'")
+        file = Path(encoder_weights) if encoder_weights not in (None, "imagenet") else None
+        if file is not None and not file.is_file():
+            raise OptionError(f"encoder_weights={encoder_weights!r}: expected None, 'imagenet' or the path of a file")
         self.features = tuple(
             tap for tap in self.offers(output_stride=output_stride) if taps is None or tap.name in taps
         )
@@ -62,8 +66,10 @@ class MobileNetV3Large(Encoder):
             if stride > output_stride:
                 for block in self.model[blocks.start : blocks.stop]:
                     _dilate(block, stride // output_stride)
-        if encoder_weights is not None:
+        if encoder_weights == "imagenet":
             self._load_imagenet(in_channels)
+        elif file is not None and not load_encoder(self, file, first="model.0.0.weight", in_channels=in_channels):
+            raise OptionError(f"encoder_weights={encoder_weights!r} is no file that `zoo hub convert` made")
 
     @classmethod
     def offers(cls, *, output_stride: int = 32) -> tuple[FeatureSpec, ...]:  # type: ignore[override]

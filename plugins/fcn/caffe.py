@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config import InputSpec
 from zoo.encoders._first_conv import adapt_first_conv
-from zoo.encoders._vgg_weights import read_state
+from zoo.encoders._vgg_weights import CAFFE, read_state
 from zoo.errors import CheckpointError, OptionError
+from zoo.hub.encoder_file import load_encoder
 from zoo.interfaces import Encoder, FeatureSpec
 from zoo.ops import pad_to
 
-INPUT = InputSpec("BGR", 255.0, (104.00699, 116.66877, 122.67892), (1.0, 1.0, 1.0))
+INPUT = CAFFE
 """Blue first, 0…255, ImageNet's mean subtracted. The scale matters without weights too: LRN was made for it."""
 
 
@@ -77,6 +77,8 @@ def load(encoder: Encoder, source: str, first: str, in_channels: int) -> None:
     path = Path(source)
     if not path.is_file():
         raise OptionError(f"encoder_weights={source!r}: expected the path of a file with the Caffe net's weights")
+    if load_encoder(encoder, path, first=first, in_channels=in_channels):
+        return
     given = {key.replace("/", "."): tensor for key, tensor in read_state(path).items()}
     if first in given:
         adapt_first_conv(given, first, in_channels)

@@ -55,7 +55,9 @@ class VGG16BGRD(VGG16):
         }
         super().__init__(in_channels=in_channels, **options)
         if encoder_weights is not None:
-            state = VGG16(**options, encoder_weights=encoder_weights).state_dict()
+            color = VGG16(**options, encoder_weights=encoder_weights)
+            self.input = color.input
+            state = color.state_dict()
             widen(state, "conv1_1.weight", in_channels)
             self.load_state_dict(state)
         self._modules = {_FIRST if name == "conv1_1" else name: module for name, module in self._modules.items()}

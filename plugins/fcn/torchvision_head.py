@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.encoders.dilation import build_dilated, choose_output_stride, offered_at
 from zoo.heads import FCNHead, ScoreHead, auxiliary_tap
+from zoo.hub.converter import Converter, Foreign, Implied, size_of
 from zoo.hub.names import rename
 from zoo.interfaces import Decoder, EncoderPlan, Features, FeatureSpec
 from zoo.model import SegmentationModel
@@ -84,3 +85,12 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         CheckpointError: It is of another net.
     """
     return rename(state, TORCHVISION, "torchvision's FCN")
+
+
+def _implies(foreign: Foreign) -> Implied:
+    aux = any(name.startswith("aux_classifier.") for name in foreign.state)
+    return Implied(num_classes=size_of(foreign.state, "classifier.4.weight"), options={"aux": True} if aux else {})
+
+
+CONVERTER = Converter(lambda state, model: from_torchvision(state), _implies)
+"""For files of torchvision's ``fcn_resnet50`` and ``fcn_resnet101``."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from zoo.hub.converter import Converter, Foreign, Implied, size_of
 from zoo.hub.names import rename
 
 PSPNET = {
@@ -31,3 +32,12 @@ def from_semseg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         CheckpointError: It is of another net.
     """
     return rename(state, PSPNET, "semseg's PSPNet")
+
+
+def _implies(foreign: Foreign) -> Implied:
+    aux = any(name.startswith("aux.") for name in foreign.state)
+    return Implied(num_classes=size_of(foreign.state, "cls.4.weight"), options={"aux": True} if aux else {})
+
+
+CONVERTER = Converter(lambda state, model: from_semseg(state), _implies)
+"""For checkpoints of semseg's PSPNet; its means and deviations of 0…255 are those of 0…1 here."""

@@ -152,3 +152,58 @@ def test_of_an_odd_description(zoo_command, saved, record):
     printed = json.loads(zoo_command("info", saved, "--json").stdout)
     assert printed["bytes"] == saved.stat().st_size
     assert printed["parameters"] > 1000
+
+
+def test_built(zoo_command):
+    text = zoo_command("info", "fcn8s_vgg16", "--build", "--size", "100x150", "--num-classes", 5).stdout
+    for word in ("100×150", "GFLOPs = 2 ×", "468×468", "1×5×100×150", "fc7", "404×404", "-83.5"):
+        assert word in text
+    assert "all learn" not in text
+    record = json.loads(zoo_command("info", "fcn8s@resnet18", "--build", "--size", "64", "--json").stdout)
+    assert record["lacks"] == []
+    built = record["built"]
+    assert (built["size"], built["in_channels"], built["num_classes"]) == ([64, 64], 3, 21)
+    assert built["outputs"] == {"out": [1, 21, 64, 64]}
+    assert [(tap["name"], tap["shape"], tap["read_by"]) for tap in built["taps"]] == [
+        ("layer2", [1, 128, 8, 8], ["decoder"]),
+        ("layer3", [1, 256, 4, 4], ["decoder"]),
+        ("layer4", [1, 512, 2, 2], ["decoder"]),
+    ]
+    assert built["flops"]["total"] == 2 * built["macs"]["total"]
+
+
+def test_built_from_a_weight_file(zoo_command, saved):
+    # Its net is narrower than the one that its description makes here; only the description is built.
+    built = json.loads(zoo_command("info", saved, "--build", "--json").stdout)["built"]
+    assert built["outputs"] == {"out": [1, 2, 512, 512]}
+    assert "468×468" in zoo_command("info", saved, "--build").stdout
+    assert "leave out --num-classes" in zoo_command("info", saved, "--build", "--num-classes", 3, code=1).stderr
+    _rewritten(saved, {"model": json.loads(zoo_command("info", saved, "--json").stdout)["model"] | {"encoder": "gone"}})
+    assert len(zoo_command("info", saved, "--build", code=1).stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fcn8s_vgg16", "--size", "64"], "--size without --build"),
+        (
+            ["fcn8s_vgg16", "--num-classes", "2", "--in-channels", "1"],
+            "--num-classes and --in-channels without --build",
+        ),
+        (["fcn8s_vgg16", "--build", "--size", "0"], "expected HEIGHTxWIDTH"),
+        (["fcn8s_vgg16", "--build", "--size", "64x"], "expected HEIGHTxWIDTH"),
+        (["fcn8s_vgg16", "--build", "--size", "-3x4"], "expected HEIGHTxWIDTH"),
+        (["fcn8s_vgg16", "--build", "--size", "9" * 5000], "expected HEIGHTxWIDTH"),
+        (["fcn8s_vgg16", "--build", "--num-classes", "0"], "num_classes=0"),
+        (["fcn8s@convmixer_768_32", "--build"], "it lacks"),
+        (["resnet18", "--build"], "of kind encoder"),
+        (["shapes", "--build"], "of kind dataset"),
+        (["fcn8s_vg16", "--build"], "'fcn8s_vgg16'"),
+        (["absent.safetensors", "--build"], "there is no weight file"),
+    ],
+)
+def test_what_cannot_be_built(zoo_command, arguments, said):
+    done = zoo_command("info", *arguments, code=1)
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1

@@ -236,7 +236,7 @@ def test_weights_of_which_nothing_fits_are_refused(tmp_path):
 @pytest.mark.parametrize("weights", ["absent.safetensors", "a/b", "default", "voc"])
 def test_weights_that_are_not_there(weights):
     with pytest.raises(CheckpointError, match=r"no weight file|no default weights|no weights tagged"):
-        zoo.create_model("fcn8s_vgg16", weights=weights)
+        zoo.create_model("unet_l4", weights=weights)
 
 
 def _saved(tmp_path, model, name="weights"):

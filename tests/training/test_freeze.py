@@ -60,7 +60,10 @@ def _classes(tmp_path):
 def test_a_frozen_run_resumes_bit_for_bit(tmp_path):
     whole = a_recipe("optim.learns=classifier", "run.steps=6", "schedule.name=constant", "schedule.warmup=0")
     train(whole, tmp_path / "whole")
-    train(a_recipe("optim.learns=classifier", "run.steps=3", "schedule.name=constant", "schedule.warmup=0"), tmp_path / "parts")
+    train(
+        a_recipe("optim.learns=classifier", "run.steps=3", "schedule.name=constant", "schedule.warmup=0"),
+        tmp_path / "parts",
+    )
     train(whole, tmp_path / "parts", resume=True)
     first, second = (zoo.load(tmp_path / name / "last.safetensors").state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(first[name], second[name]) for name in first)

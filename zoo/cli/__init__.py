@@ -2,12 +2,11 @@
 
 import io
 import sys
-from importlib import import_module
 
 import click
 
 from zoo import __version__
-from zoo.errors import ZooError, did_you_mean
+from zoo.cli._group import LazyGroup
 
 _COMMANDS = {
     "list": "List models, encoders, data sets and everything else there is.",
@@ -15,47 +14,19 @@ _COMMANDS = {
     "train": "Train a model on a data set.",
     "eval": "Measure a weight file on a data set.",
     "predict": "Segment pictures with a weight file.",
+    "hub": "Published weights: list, fetch, verify, publish, convert, serve.",
     "demo": "Train, measure and look at a small model, in about three minutes.",
     "plugins": "Show the plugins and how they fare.",
     "doctor": "Check the installation and every plugin; say what to do.",
 }
 
 
-class _LazyGroup(click.Group):
-    """A group that knows its commands by name and imports only the one that runs."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_COMMANDS]  # `list` is a module of this package once that command has run
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = import_module(f"zoo.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}.{did_you_mean(args[0], _COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([*_COMMANDS.items()])
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ZooError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:  # click would exit with 1, as for an error
-            click.echo("stopped", err=True)
-            ctx.exit(130)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    of=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, "--version", package_name="zoo", message="zoo %(version)s")
 @click.option(
     "--plugin",

@@ -26,6 +26,18 @@ def count(number: int | None) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k" if number >= 1e3 else str(number)
 
 
+def size(count: int | None) -> str:
+    """A number of bytes for people: ``"513.0 MiB"``."""
+    if count is None:
+        return ""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1000 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
 def printable(text: str) -> str:
     """The text with control characters and half characters escaped: a file's words must not steer the terminal."""
     if text.isprintable():

@@ -2,34 +2,79 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import click
 
-from zoo.cli._text import count, printable, table
-from zoo.errors import UnknownNameError, did_you_mean
+from zoo.cli._record import lines
+from zoo.errors import OptionError, UnknownNameError, did_you_mean
 from zoo.manifest import KINDS, Spec
 from zoo.registry import registry
 
 
 @click.command()
 @click.argument("name", metavar="NAME|FILE")
+@click.option("--build", is_flag=True, help="Also build it, without weights: parameters, operations, taps, shapes.")
+@click.option("--size", metavar="HxW", help="With --build: size of the picture, as 512x512 (the default) or 512.")
+@click.option("--num-classes", type=int, metavar="K", help="With --build: number of classes.")
+@click.option("--in-channels", type=int, metavar="C", help="With --build: channels of the picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def command(name: str, as_json: bool) -> None:
+def command(
+    name: str, build: bool, size: str | None, num_classes: int | None, in_channels: int | None, as_json: bool
+) -> None:
     """Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file.
 
     \b
     zoo info fcn8s_vgg16
     zoo info fcn8s@resnet50
     zoo info run/best.safetensors
+    zoo info fcn8s@resnet50 --build --size 480x640
     """
+    given = {"--size": size, "--num-classes": num_classes, "--in-channels": in_channels}
+    if not build and (alone := [option for option, value in given.items() if value is not None]):
+        raise OptionError(f"{' and '.join(alone)} without --build: nothing would be built")
     is_file = name.endswith(".safetensors") or (os.path.isfile(name) and not _named(name.partition("@")[0]))
     record = _of_file(name) if is_file else _of_name(name)
+    built = _built(name, is_file, record, size, num_classes, in_channels) if build else None
     if as_json:
+        record |= {} if built is None else {"built": built}
         text = json.dumps(record, indent=2, ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace"))  # a stranger's file may hold half a character
     else:
-        click.echo("\n".join(_lines(record)))
+        click.echo("\n".join(lines(record)))
+        if built is not None:
+            from zoo.cli import _built as shown
+
+            click.echo("\n".join(["", *shown.lines(built)]))
+
+
+def _built(
+    name: str, is_file: bool, record: dict[str, Any], size: str | None, classes: int | None, channels: int | None
+) -> dict[str, Any]:
+    """What is known only of a model that is built; it imports torch."""
+    pixels = None if size is None else _pixels(size)
+    if is_file and (classes is not None or channels is not None):
+        raise OptionError(f"{name} has its own number of classes and channels; leave out --num-classes, --in-channels")
+    if not is_file and record["kind"] not in ("model", "architecture"):
+        raise OptionError(f"{name!r} is of kind {record['kind']}: --build is for models, architectures, weight files")
+    from zoo.assembly import resolve
+    from zoo.summary import SIZE, summarize
+
+    if is_file:
+        from zoo.hub.header import read_header
+
+        config = read_header(name).config
+    else:
+        config = resolve(name, num_classes=classes, in_channels=channels)
+    return summarize(config, pixels or SIZE).to_json()
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    sides = size.lower().replace("×", "x").split("x")
+    if len(sides) not in (1, 2) or not all(re.fullmatch("0*[1-9][0-9]{0,5}", side) for side in sides):
+        raise OptionError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, as 480x640, or one number for a square")
+    return int(sides[0]), int(sides[-1])
 
 
 def _of_file(path: str) -> dict[str, Any]:
@@ -90,31 +135,3 @@ def _described(spec: Spec) -> dict[str, Any]:
     if options:
         record["options"] = {**options, **record.get("options", {})}
     return record
-
-
-def _lines(record: dict[str, Any], indent: str = "") -> list[str]:
-    simple = {key: value for key, value in record.items() if not isinstance(value, dict) or _flat(value)}
-    rows = [(f"{indent}{printable(key)}", _text(key, value)) for key, value in simple.items() if value not in ({}, [])]
-    lines = table(rows).splitlines()
-    for key, value in record.items():
-        if key not in simple:
-            lines += [f"{indent}{printable(key)}", *_lines(value, indent + "  ")]
-    return lines
-
-
-def _flat(table: dict[str, Any]) -> bool:
-    return all(not isinstance(value, dict) for value in table.values()) and len(str(table)) < 70
-
-
-def _text(key: str, value: Any) -> str:
-    if key == "parameters" and isinstance(value, int):
-        return f"{value:,} ({count(value)})"
-    if isinstance(value, dict):
-        return ", ".join(f"{printable(name)} = {_text('', item)}" for name, item in value.items())
-    if isinstance(value, list):
-        if value and isinstance(value[0], dict):
-            return "; ".join(_text("", item) for item in value)
-        return ", ".join(_text("", item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return printable(str(value))

@@ -6,6 +6,7 @@ gives what an uninterrupted run would have given.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
@@ -74,6 +75,7 @@ class TrainLoader:
             batch_sampler=_Order(self, start, stop),
             num_workers=self._workers,
             collate_fn=_collate,
+            worker_init_fn=_leave_the_group,
             pin_memory=self._pin_memory,
             generator=torch.Generator(),  # else it takes a number from the default generator, which dropout uses
         )
@@ -196,6 +198,15 @@ def _collate(items: list[tuple[str, Sample] | _Failure]) -> Batch | _Failure:
     images = torch.stack([sample.image.as_subclass(Tensor) for _, sample in samples])
     masks = torch.stack([sample.mask.as_subclass(Tensor) for _, sample in samples])
     return Batch(images, masks)
+
+
+def _leave_the_group(_worker: int) -> None:
+    """Let a signal to the whole group, as Ctrl-C is, reach the main process alone: it stops its workers in good order.
+
+    A worker that it killed would look like a crash.
+    """
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
 
 
 def _seed_of(*parts: int | str) -> int:

@@ -2,14 +2,13 @@
 
 import re
 
+from zoo import classes
 from zoo.data.images import voc_palette
 from zoo.data.labels import ClassTable
 from zoo.data.layouts import Layout
 
 CAMVID = ClassTable(
-    classes=(
-        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
-    ),
+    classes=classes.CAMVID,
     palette=(
         (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
@@ -20,13 +19,10 @@ CAMVID = ClassTable(
 """CamVid in the 11 classes of SegNet (Badrinarayanan et al. 2017, and its tutorial's data)."""
 
 VOC = ClassTable(
-    classes=(
-        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-        "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-    ),
+    classes=classes.VOC,
     palette=voc_palette(21),
     void=((224, 224, 192),),
-)  # fmt: skip
+)
 """PASCAL VOC segmentation (Everingham et al. 2010): 20 classes and background."""
 
 _VOC_PICTURE = re.compile(r"20(07|08|09|10|11|12)_\d{6}")

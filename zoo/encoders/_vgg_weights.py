@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo.config import InputSpec
 from zoo.encoders._first_conv import adapt_first_conv
 from zoo.errors import CheckpointError, OptionError
+from zoo.hub.converter import Converter, Foreign, Implied, State, without
+from zoo.hub.encoder_file import load_encoder
 
 if TYPE_CHECKING:
     from zoo.encoders.vgg import VGG
@@ -34,8 +37,8 @@ def load(encoder: "VGG", source: str) -> None:
 
     Args:
         encoder: The encoder; layers it does not have (fc6, or what lies beyond its last tap) are left out.
-        source: ``"imagenet"`` for torchvision's file, downloaded once, or the path of a file:
-            safetensors, or a state dict of torchvision or timm.
+        source: ``"imagenet"`` for torchvision's file, downloaded once, or the path of a file: one that
+            `zoo hub convert` made, or a state dict of torchvision or timm.
 
     Raises:
         OptionError: `source` is neither.
@@ -55,6 +58,8 @@ def load(encoder: "VGG", source: str) -> None:
         path = Path(source)
         if not path.is_file():
             raise OptionError(f"encoder_weights={source!r}: expected 'imagenet' or the path of a weight file")
+        if load_encoder(encoder, path, first="conv1_1.weight", in_channels=encoder.in_channels, may_lack=("bn",)):
+            return
     state = from_torchvision(encoder, read_state(path), str(path))
     adapt_first_conv(state, "conv1_1.weight", encoder.in_channels)
     encoder.load_state_dict(state)
@@ -120,3 +125,39 @@ def from_torchvision(encoder: "VGG", state: Mapping[str, Tensor], source: str = 
             )
         renamed[key] = found if same_but_inputs else found.reshape(own.shape)
     return renamed
+
+
+def _translate(state: State, encoder: Any) -> dict[str, Tensor]:
+    strange = [key for key in state if not key.startswith(("features.", "classifier.", "pre_logits.", "head."))]
+    if strange:
+        raise CheckpointError(f"{strange[0]!r} is no tensor of a VGG of torchvision or timm")
+    layers = sum(key.startswith("features.") for key in state)
+    trunk = sum(not key.startswith("fc") for key in encoder.state_dict())
+    if layers not in (trunk, trunk - len(encoder.norms)):  # the latter where batches were not counted
+        raise CheckpointError(f"it has {layers} tensors before the classifier, where this net has {trunk}")
+    return from_torchvision(encoder, state, "it")
+
+
+def _translate_published(state: State, encoder: Any) -> dict[str, Tensor]:
+    if any(key.startswith("features.") for key in state):
+        return _translate(state, encoder)
+    return without(state, "fc8.")
+
+
+def _implies(foreign: Foreign) -> Implied:
+    whole = {"classifier.0.weight", "pre_logits.fc1.weight", "fc6.weight"} & foreign.state.keys()
+    return Implied(options={"classifier": True} if whole else {})
+
+
+def _implies_caffe(foreign: Foreign) -> Implied:
+    return Implied(options=_implies(foreign).options, input=CAFFE)
+
+
+CAFFE = InputSpec("BGR", 255.0, (104.00699, 116.66877, 122.67892), (1.0, 1.0, 1.0))
+"""How pictures are prepared for weights that come from Caffe: blue first, 0…255, ImageNet's mean subtracted."""
+
+CONVERTER = Converter(_translate, _implies)
+"""For torchvision's and timm's classifiers."""
+
+FROM_CAFFE = Converter(_translate_published, _implies_caffe)
+"""For the authors' weights: as a ``.caffemodel``, or as torchfcn has them under torchvision's names."""

@@ -1,6 +1,7 @@
 """Every timm backbone that gives feature maps, by its timm name."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class TimmEncoder(Encoder):
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input; pretrained first layers are adapted by timm.
         output_stride: 8, 16 or 32: deeper stages are dilated instead of strided, where the model can.
-        encoder_weights: None, or ``"imagenet"`` for timm's default pretrained weights.
+        encoder_weights: None, ``"imagenet"`` for timm's default pretrained weights, or the path of a converted file.
 
     Raises:
         UnknownNameError: timm has no such model.
@@ -43,15 +44,20 @@ class TimmEncoder(Encoder):
         from zoo.encoders._norms import allow_lone_values  # it imports timm
 
         super().__init__()
-        if encoder_weights not in (None, "imagenet"):
-            raise OptionError(f"encoder_weights={encoder_weights!r}: timm encoders take None or 'imagenet'")
+        self.name = name
+        file = Path(encoder_weights) if encoder_weights not in (None, "imagenet") else None
+        if file is not None and not file.is_file():
+            raise OptionError(
+                f"encoder_weights={encoder_weights!r}: timm encoders take None or 'imagenet', or the path of a file "
+                "that `zoo hub convert` made"
+            )
         everything = self.offers(name, output_stride=output_stride)
         wanted = [index for index, tap in enumerate(everything) if taps is None or tap.name in taps]
         # A net that is no coarser by nature need not know how to dilate.
         dilate = output_stride if output_stride < max(stride for _, _, stride in _taps(name)) else 32
         numbers = _numbers(name)
         indices = [numbers[index] for index in wanted]
-        self.model = _create(name, dilate, in_channels, encoder_weights is not None, indices)
+        self.model = _create(name, dilate, in_channels, encoder_weights == "imagenet", indices)
         allow_lone_values(self.model)
         self.features = tuple(everything[index] for index in wanted)
         self.channels_last_maps = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
@@ -62,6 +68,12 @@ class TimmEncoder(Encoder):
         # Models that are in no table get the padding that any pyramid of strides can live with.
         self.multiple = int(table.get("multiple", 1 if table else 32))
         self.minimum = int(table.get("minimum", 1 if table else 64))
+        if file is not None:
+            from zoo.encoders._timm_weights import first_conv
+            from zoo.hub.encoder_file import load_encoder
+
+            if not load_encoder(self, file, first=first_conv(self), in_channels=in_channels):
+                raise OptionError(f"encoder_weights={encoder_weights!r} is no file that `zoo hub convert` made")
 
     @classmethod
     def offers(cls, name: str, *, output_stride: int = 32) -> tuple[FeatureSpec, ...]:  # type: ignore[override]

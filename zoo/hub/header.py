@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.config import ModelConfig
 from zoo.errors import CheckpointError
+from zoo.hub import strict_json
 
 SCHEMA = 1
 KEY = "zoo"
@@ -67,6 +68,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         newer = isinstance(schema, int) and schema > SCHEMA
         advice = "upgrade Zoo" if newer else "save it again with the Zoo it is from"
         raise CheckpointError(f"{path} has schema {schema!r}; this Zoo reads schema {SCHEMA}: {advice}")
+    if "model" not in record and isinstance(record.get("encoder"), dict):
+        name = record["encoder"].get("name")
+        raise CheckpointError(
+            f"{path} holds weights of the encoder {name!r}, not of a model: give it to a model of that encoder as the "
+            "option encoder_weights"
+        )
     try:
         config = ModelConfig.from_json(record["model"])
     except (KeyError, CheckpointError) as error:
@@ -90,14 +97,14 @@ def _read_table(path: Path) -> tuple[dict[str, Any], int]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        table = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        table = strict_json.loads(text.decode("utf-8"))
         if not isinstance(table, dict):
             raise ValueError("not an object")
         tensors = [entry for name, entry in table.items() if name != "__metadata__"]
         if not all(type(number) is int and number >= 0 for entry in tensors for number in _numbers(entry)):
             raise ValueError("shapes and offsets must be whole numbers")
         expected = 8 + length + max((entry["data_offsets"][1] for entry in tensors), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: its header is damaged: {error}") from None
     if size != expected:
         what = "cut short" if size < expected else "longer than it should be"
@@ -107,10 +114,3 @@ def _read_table(path: Path) -> tuple[dict[str, Any], int]:
 
 def _numbers(entry: dict[str, Any]) -> list[Any]:
     return [*entry["shape"], *entry["data_offsets"]]
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key stands twice")
-    return table

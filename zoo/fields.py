@@ -1,0 +1,57 @@
+"""What the tables of a manifest may hold, and of what type it is."""
+
+from zoo import published
+
+_COMMON = {"name", "summary"}
+_CODE = _COMMON | {"target", "needs", "offers", "papers"}
+_NET = {"num_classes", "in_channels", "published", "cannot"}
+FIELDS: dict[str, set[str]] = {
+    "architecture": _CODE | _NET | {"encoder", "min_in_channels", "from"},
+    "model": _CODE | _NET | {"architecture", "encoder", "options", "parameters", "from"},
+    "encoder": _CODE | {"parameters", "cannot", "from"},
+    "decoder": _CODE,
+    "head": _CODE,
+    "dataset": _CODE | {"classes", "licence", "url"},
+    "recipe": _COMMON | {"file", "model", "papers", "published"},
+    "weights": _COMMON | published.FIELDS,
+}
+"""What a table of each kind may hold."""
+
+REQUIRED: dict[str, set[str]] = {
+    "architecture": {"target"},
+    "model": set(),
+    "encoder": {"target"},
+    "decoder": {"target"},
+    "head": {"target"},
+    "dataset": {"target"},
+    "recipe": {"file"},
+    "weights": set(),
+}
+"""What it must hold."""
+
+FAMILY = {"kind", "target", "summary", "table"}
+"""What a ``[[family]]`` holds, all of it; ``from`` besides."""
+
+NEEDS = {"strides": int, "taps": str, "pools": str, "output_stride": int, "unlike": str}
+"""What may stand in ``needs``, as lists of these."""
+
+OFFERS = {"strides": int, "taps": str, "pools": str, "output_strides": int}
+"""What may stand in ``offers``, as lists of these."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "architecture": (str,),
+    "classes": (int, list, str),
+    "encoder": (str,),
+    "file": (str,),
+    "files": (list,),
+    "licence": (str, dict),
+    "model": (str,),
+    "num_classes": (int,),
+    "options": (dict,),
+    "papers": (list,),
+    "parameters": (int,),
+    "published": (list,),
+    "sources": (list,),
+    "url": (str,),
+}
+"""What some fields must be."""
