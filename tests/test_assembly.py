@@ -224,3 +224,20 @@ def test_weights_set_the_number_of_classes(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "zoo"):
         assert zoo.create_model("fcn8s_vgg16", weights=tmp_path / "m.safetensors").config.num_classes == 7
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fcn8s@vgg16.nonsense", r"'vgg16' has no variants: leave out '\.nonsense'"),
+        ("fcn8s@resnet18.nonsense", r"timm has no 'resnet18\.nonsense'; its tags are .*a1_in1k"),
+    ],
+)
+def test_a_tag_that_an_encoder_does_not_have_is_refused(name, message):
+    with pytest.raises(UnknownNameError, match=message):
+        zoo.create_model(name)
+
+
+def test_a_wrong_name_is_the_first_thing_that_is_said(tmp_path):
+    with pytest.raises(UnknownNameError, match="no model or architecture named 'fcn9s'"):
+        zoo.create_model("fcn9s", weights="voc")

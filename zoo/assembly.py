@@ -213,8 +213,14 @@ def find_encoder(name: str, near: str | None = None) -> Spec:
         UnknownNameError: Nothing knows the name.
     """
     known = registry()
-    spec = known.lookup("encoder", name, near) or known.lookup("encoder", name.partition(".")[0], near)
+    base, dot, tag = name.partition(".")
+    spec = known.lookup("encoder", name, near) or known.lookup("encoder", base, near)
     if spec is not None:
+        of_family = spec.target in {family.target for family in known.families("encoder")}
+        if dot and spec.name.endswith(base) and not of_family:
+            raise UnknownNameError(
+                f"encoder {base!r} has no variants: leave out {dot + tag!r}; its weights are the option encoder_weights"
+            )
         return spec
     from zoo.encoders import timm as timm_encoder
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from zoo.errors import ZooError
+from zoo.errors import UnknownNameError, ZooError
 
 NAME = "segmentation_models_pytorch"
 
@@ -29,9 +29,13 @@ def library() -> ModuleType:
 
 @contextmanager
 def fetching(encoder: str) -> Iterator[None]:
-    """Turn the failed download of an encoder's weights into a `ZooError`."""
+    """Turn the failed download of an encoder's weights, or a tag that timm does not know, into a `ZooError`."""
     try:
         yield
+    except (KeyError, RuntimeError) as error:
+        if "." not in encoder:
+            raise
+        raise UnknownNameError(f"there is no encoder {encoder!r}: {str(error.args[0])[:100]}") from None
     except OSError as error:  # what every layer below raises: no network, no such file, no space
         raise ZooError(
             f"the pretrained weights of encoder {encoder!r} cannot be fetched: {error}; leave out encoder_weights, or "

@@ -121,6 +121,9 @@ def _create(name: str, output_stride: int, in_channels: int, pretrained: bool, i
     try:
         return timm.create_model(name, **options)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError, AttributeError, ValueError) as error:
+        if "pretrained tag" in str(error):
+            tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
+            raise UnknownNameError(f"timm has no {name!r}; its tags are {', '.join(tags) or 'none'}") from None
         what = f" at output stride {output_stride}" if output_stride != 32 else ""
         raise IncompatibleError(f"timm's {name!r} gives no feature maps{what}: {error}") from error
 
