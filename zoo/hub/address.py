@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from urllib.request import url2pathname
 
 from zoo.hub.file import DownloadError, is_path
 
@@ -26,6 +25,8 @@ def local_path(url: str) -> Path | None:
         return None
     if parts.netloc not in ("", "localhost"):
         raise DownloadError(f"{url}: the file of another machine; write file:///path with three slashes")
+    from urllib.request import url2pathname  # slow to import, and rarely needed
+
     return Path(url2pathname(parts.path))
 
 

@@ -83,7 +83,7 @@ def _convert_model(
         in_channels=implied.in_channels,
         options=implied.options,
     )
-    net = built(config)
+    net = built(config, path)
     state = translated(path, name, converter, foreign, net)
     net.load_state_dict(state, assign=True)
     net.config = _described(net, config, implied, origin)
@@ -106,7 +106,7 @@ def _described(net: SegmentationModel, config: ModelConfig, implied: Implied, or
             )
         return config.describing(input=input)
     if not origin.certain:
-        logger.warning("not a file that was published: took its classes to be those of %s", origin.name)
+        logger.warning("not a file that was published: took its classes and input to be those of %s", origin.name)
     from zoo.labels import class_colors
 
     return config.describing(input=input, classes=classes, palette=class_colors((), len(classes)))

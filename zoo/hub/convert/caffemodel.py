@@ -164,7 +164,7 @@ class _Reader:
         """So many records from a position of the file."""
         values = np.empty(count, kind)
         self.file.seek(start)
-        if count and self.file.readinto(values.view(np.uint8)) != values.nbytes:
+        if count and self.file.readinto(values.view(np.uint8).data) != values.nbytes:
             self.fail(start, "the file ends in a blob")
         return values
 

@@ -133,6 +133,9 @@ def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
     unsuited = [name for name, value in loaded.items() if value.layout != torch.strided or value.is_quantized]
     if unsuited:
         raise CheckpointError(f"{path}: {unsuited[0]!r} is sparse or quantised; convert it to plain numbers first")
+    swollen = [name for name, value in loaded.items() if value.nbytes > value.untyped_storage().nbytes()]
+    if swollen:
+        raise CheckpointError(f"{path}: {swollen[0]!r} has more values than the file holds for it")
     state = {name: value.detach() for name, value in loaded.items()}
     while state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}

@@ -53,7 +53,7 @@ def upgrade(path: Path, model: str, out: Path) -> Path:
             raise CheckpointError(f"{path}: its description is damaged: {error}") from None
         if model not in (config.name, config.architecture, f"{config.architecture}@{config.encoder}"):
             raise CheckpointError(f"{path} is of {config.name!r}, not of {model!r}")
-    net = built(config)
+    net = built(config, path)
     net.load_state_dict(fitted(state, net.state_dict(), f"{path} does not fit {config.name}"), assign=True)
     if described is None:
         config = config.describing(input=net.encoder.input.with_channels(config.in_channels))
@@ -101,7 +101,7 @@ def _seen(path: Path, model: str, state: dict[str, Tensor]) -> ModelConfig:
     if takes_aux and any(name.startswith("auxiliary.aux.") for name in state):
         options = {"aux": True}
         config = resolve(model, options=options)
-    own = built(config).state_dict()
+    own = built(config, path).state_dict()
     sizes = {
         state[name].shape[0]
         for name, tensor in own.items()

@@ -36,9 +36,16 @@ def translated(path: Path, name: str, converter: Converter, foreign: Foreign, ne
         return fitted(given, net.state_dict(), f"{path} does not fit {name}")
 
 
-def built(config: ModelConfig) -> SegmentationModel:
-    """The model of a config, without its numbers where that is possible."""
-    return hollow(lambda: build(config))
+def built(config: ModelConfig, path: Path) -> SegmentationModel:
+    """The model of a config, without its numbers where that is possible.
+
+    Raises:
+        CheckpointError: There cannot be such a model: the file implies absurd sizes.
+    """
+    try:
+        return hollow(lambda: build(config))
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise CheckpointError(f"{path} is for a model that cannot be built: {error}") from error
 
 
 def hollow(make: Callable[[], Net]) -> Net:
