@@ -54,6 +54,7 @@ def deconvnet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **opti
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: norm = True, depths = (2, 2, 3, 3, 3); of the encoder vgg16_bn: classifier, fc6_padding,
@@ -74,6 +75,7 @@ def deeplab_largefov_vgg16(pretrained=False, *, num_classes=None, in_channels=3,
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: rate = 12, width = 1024, average_pool = True, dropout = 0.5; of the encoder vgg16_atrous:
@@ -94,6 +96,7 @@ def deeplabv3_mobilenet_v3_large(pretrained=False, *, num_classes=None, in_chann
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = 16, rates = [12, 24, 36], multi_grid = None, image_pooling = True, extra_conv =
@@ -115,6 +118,7 @@ def deeplabv3_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, extra_conv = True,
@@ -135,6 +139,7 @@ def deeplabv3_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **o
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, extra_conv = True,
@@ -155,6 +160,7 @@ def deeplabv3_skip(pretrained=False, *, num_classes=None, in_channels=3, **optio
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, stage_dilations = None, rates = None, skips = (8, 4), skip_channels = 48,
@@ -175,6 +181,7 @@ def deeplabv3_skip_resnet50(pretrained=False, *, num_classes=None, in_channels=3
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, stage_dilations = [1, 1, 2, 4], rates = None, skips = (8, 4), skip_channels =
@@ -195,6 +202,7 @@ def deeplabv3plus_resnet101(pretrained=False, *, num_classes=None, in_channels=3
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, low_channels = 48,
@@ -215,6 +223,7 @@ def deeplabv3plus_resnet50(pretrained=False, *, num_classes=None, in_channels=3,
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, rates = None, multi_grid = None, image_pooling = True, low_channels = 48,
@@ -235,6 +244,7 @@ def fcn16s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
@@ -255,6 +265,7 @@ def fcn16s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'pascal_context', 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
@@ -275,6 +286,7 @@ def fcn32s_alexnet(pretrained=False, *, num_classes=None, in_channels=3, **optio
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder caffenet: classifier,
@@ -295,6 +307,7 @@ def fcn32s_googlenet(pretrained=False, *, num_classes=None, in_channels=3, **opt
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder googlenet_bvlc: classifier,
@@ -315,6 +328,7 @@ def fcn32s_rgb_hha_vgg16(pretrained=False, *, num_classes=None, in_channels=6, *
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'nyud' (the default).
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False; of the encoder vgg16: classifier, fc6_padding, classifier_norm, norm_eps,
@@ -335,6 +349,7 @@ def fcn32s_rgbd_vgg16(pretrained=False, *, num_classes=None, in_channels=4, **op
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16_bgrd: classifier,
@@ -356,6 +371,7 @@ def fcn32s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
@@ -376,6 +392,7 @@ def fcn32s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'nyud_color', 'nyud_hha', 'pascal_context', 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
@@ -396,6 +413,7 @@ def fcn8s_atonce_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **o
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
@@ -416,6 +434,7 @@ def fcn8s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, *
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
@@ -436,6 +455,7 @@ def fcn8s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options)
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'pascal_context', 'voc' (the default), 'voc2015'.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
@@ -456,6 +476,7 @@ def fcn_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **option
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, dropout = 0.1, aux = False, aux_tap = None; of the encoder resnet101:
@@ -476,6 +497,7 @@ def fcn_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **options
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, dropout = 0.1, aux = False, aux_tap = None; of the encoder resnet50:
@@ -496,6 +518,7 @@ def lraspp_mobilenet_v3_large(pretrained=False, *, num_classes=None, in_channels
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published: 'coco_voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = 16, width = 128; of the encoder mobilenet_v3_large: encoder_weights.
@@ -515,6 +538,7 @@ def pspnet_resnet101(pretrained=False, *, num_classes=None, in_channels=3, **opt
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, bins = (1, 2, 3, 6), width = 512, dropout = 0.1, align_corners = True,
@@ -535,6 +559,7 @@ def pspnet_resnet50(pretrained=False, *, num_classes=None, in_channels=3, **opti
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: output_stride = None, bins = (1, 2, 3, 6), width = 512, dropout = 0.1, align_corners = True,
@@ -555,6 +580,7 @@ def unet(pretrained=False, *, num_classes=None, in_channels=3, **options):
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 2 by default.
         in_channels: Channels of the input.
         options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None.
@@ -574,6 +600,7 @@ def unet_l4(pretrained=False, *, num_classes=None, in_channels=3, **options):
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 10 by default.
         in_channels: Channels of the input.
         options: channels = (64, 128, 256, 512), aspp = False, wiring = 'A', dropout = 0.5, center_convs = 2,
@@ -594,6 +621,7 @@ def unet_l4_aspp(pretrained=False, *, num_classes=None, in_channels=3, **options
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 10 by default.
         in_channels: Channels of the input.
         options: channels = (64, 128, 256, 512), aspp = True, wiring = 'A', dropout = 0.5, center_convs = 2,
@@ -614,6 +642,7 @@ def unet_l5(pretrained=False, *, num_classes=None, in_channels=3, **options):
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 10 by default.
         in_channels: Channels of the input.
         options: channels = [64, 128, 256, 512, 512], aspp = False, wiring = 'A', dropout = 0.5, center_convs = 2,
@@ -634,6 +663,7 @@ def unet_l5_aspp(pretrained=False, *, num_classes=None, in_channels=3, **options
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 10 by default.
         in_channels: Channels of the input.
         options: channels = [64, 128, 256, 512, 512], aspp = True, wiring = 'A', dropout = 0.5, center_convs = 2,
@@ -654,6 +684,7 @@ def unet_resnet34(pretrained=False, *, num_classes=None, in_channels=3, **option
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;
@@ -674,6 +705,7 @@ def unet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;

@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 from zoo.assembly import accepted_options
+from zoo.hub.hubs import of_plugins
 from zoo.manifest import Spec
 from zoo.registry import registry
 
@@ -70,6 +71,7 @@ def {name}(pretrained=False, *, num_classes=None, in_channels={channels}, **opti
 
     Args:
         pretrained: False for random weights, True or a tag for published ones, or the path of a weight file.
+            {published}
         num_classes: Number of classes K; {classes} by default.
         in_channels: Channels of the input.
         options: {options}.
@@ -101,12 +103,20 @@ def function(spec: Spec) -> str:
         options += f"; of the encoder {spec.meta['encoder']}: {others}"
     return _FUNCTION.format(
         name=spec.name,
+        published=published(spec.name),
         summary=spec.summary,
         classes=spec.meta.get("num_classes", 21),
         channels=channels,
         use=_PREDICT if channels == 3 else _CALL.format(channels=channels),
         options="\n            ".join(textwrap.wrap(options, 99)),
     )
+
+
+def published(model: str) -> str:
+    """What is known of published weights at the time of writing; a hub may have more."""
+    records = [record for record in of_plugins() if record.model == model]
+    tags = [f"{record.tag!r} (the default)" if record.default else repr(record.tag) for record in records]
+    return f"Published: {', '.join(tags)}." if tags else "Published ones come from the hubs in ZOO_HUB."
 
 
 def render() -> str:

@@ -161,7 +161,8 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
 
     Args:
         config: As `resolve` makes it, or as a weight file stores it.
-        encoder_weights: Pretrained weights for the encoder, not stored in the config.
+        encoder_weights: Pretrained weights for the encoder, not stored in the config: ``"imagenet"``, the tag of
+            published ones (`zoo hub list`), or a path.
 
     Raises:
         UnknownNameError: A component is not installed.
@@ -171,6 +172,10 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
     target = spec.load()
     options = {key: value for key, value in config.options.items() if key != "encoder_weights"}
     if encoder_weights is not None:
+        if config.encoder is not None and encoder_weights != "imagenet":
+            from zoo.hub import locate
+
+            encoder_weights = locate.encoder_weights(config.encoder, encoder_weights)
         options["encoder_weights"] = encoder_weights
     own = {key: options.pop(key) for key in list(options) if key in accepted_options(spec)}
     for option, value in own.items():

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
+from torchvision.models import mobilenet_v3_large
 
-from zoo.encoders._first_conv import adapt_first_conv
 from zoo.encoders.dilation import set_dilation
 from zoo.errors import OptionError
 from zoo.hub.encoder_file import load_encoder
+from zoo.hub.locate import published_encoder
 from zoo.interfaces import Encoder, Features, FeatureSpec
 from zoo.ops import BatchNorm2d
 
@@ -67,8 +67,8 @@ class MobileNetV3Large(Encoder):
                 for block in self.model[blocks.start : blocks.stop]:
                     _dilate(block, stride // output_stride)
         if encoder_weights == "imagenet":
-            self._load_imagenet(in_channels)
-        elif file is not None and not load_encoder(self, file, first="model.0.0.weight", in_channels=in_channels):
+            file = published_encoder("mobilenet_v3_large", "torchvision")
+        if file is not None and not load_encoder(self, file, first="model.0.0.weight", in_channels=in_channels):
             raise OptionError(f"encoder_weights={encoder_weights!r} is no file that `zoo hub convert` made")
 
     @classmethod
@@ -88,15 +88,6 @@ class MobileNetV3Large(Encoder):
             if name in taps:
                 maps[name] = x
         return Features(maps, {})
-
-    def _load_imagenet(self, in_channels: int) -> None:
-        weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1
-        theirs = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        own = self.model.state_dict()
-        state = {key.removeprefix("features."): value for key, value in theirs.items()}
-        state = {key: value for key, value in state.items() if key in own}
-        adapt_first_conv(state, "0.0.weight", in_channels)
-        self.model.load_state_dict(state)
 
 
 def _index(tap: str) -> int:

@@ -250,3 +250,29 @@ def test_list_and_info(published):
     text = runner.invoke(cli, ["hub", "info", "fcn8s_vgg16.voc"])
     assert text.exit_code == 0, text.output
     assert "c03b2953ebd846c270da1a8e8f200c09" in text.output
+
+
+def test_published_weights_of_an_encoder_by_tag(web, tmp_path, monkeypatch):
+    """`encoder_weights` takes a tag; "imagenet" of an encoder of ours is torchvision's."""
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_large(weights=None)
+    record = next(record for record in of_plugins() if record.name == "mobilenet_v3_large.torchvision").to_json()
+    (source,) = record["sources"]
+    path = tmp_path / source["name"]
+    torch.save(net.state_dict(), path)
+    content = path.read_bytes()
+    web.misbehave(loopback.serve(content), path=source["name"], always=True)
+    source |= {"urls": [web.url(source["name"])], "sha256": hashlib.sha256(content).hexdigest()}
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    hub_world.write(hub, [{**record, "sources": [source]}])
+    monkeypatch.setenv("ZOO_HUB", str(hub))
+    expected = net.features[0][0].weight
+    for asked in ("imagenet", "torchvision", "mobilenet_v3_large.torchvision"):
+        model = zoo.create_model("lraspp_mobilenet_v3_large", encoder_weights=asked)
+        assert torch.equal(model.encoder.model[0][0].weight, expected)
+    assert [seen.path for seen in web.seen].count(f"/{source['name']}") == 1
+    grey = zoo.create_model("lraspp_mobilenet_v3_large", encoder_weights="torchvision", in_channels=1)
+    torch.testing.assert_close(grey.encoder.model[0][0].weight, expected.sum(1, keepdim=True))
+    with pytest.raises(ZooError, match="expected None, 'imagenet' or the path"):
+        zoo.create_model("lraspp_mobilenet_v3_large", encoder_weights="torchvison")

@@ -164,7 +164,7 @@ def test_encoders_take_any_input_and_stop_at_the_deepest_tap(encoder, channels):
 def test_mobilenet_refuses_what_it_is_not():
     with pytest.raises(OptionError, match="output_stride=4: expected 8, 16 or 32"):
         MobileNetV3Large(output_stride=4)
-    with pytest.raises(OptionError, match="expected None or 'imagenet'"):
+    with pytest.raises(OptionError, match="expected None, 'imagenet' or the path"):
         MobileNetV3Large(encoder_weights="voc")
 
 

@@ -96,6 +96,9 @@ def _of_name(name: str) -> dict[str, Any]:
     base, _, paired = name.partition("@")
     found = _named(base)
     if not found:
+        published = _published(name)
+        if published is not None:
+            return published
         known = [spec.name for kind in KINDS for spec in registry().find(kind)]
         raise UnknownNameError(f"nothing is named {base!r}.{did_you_mean(base, known)} `zoo list` shows all models.")
     spec = found[0]
@@ -118,6 +121,16 @@ def _of_name(name: str) -> dict[str, Any]:
             record.pop("parameters", None)
             record["lacks"] = missing(architecture.needs, encoder_spec.offers, encoder_spec.name)
     return record
+
+
+def _published(name: str) -> dict[str, Any] | None:
+    """The record of published weights with that name, in whichever hub."""
+    from zoo.hub.hubs import all_records
+
+    if "." not in name:
+        return None
+    record = next((record for record in all_records() if record.name == name), None)
+    return None if record is None else {**record.to_json(), "kind": "weights", "hub": record.hub}
 
 
 def _named(name: str) -> list[Spec]:

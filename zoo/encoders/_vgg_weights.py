@@ -13,23 +13,12 @@ from zoo.encoders._first_conv import adapt_first_conv
 from zoo.errors import CheckpointError, OptionError
 from zoo.hub.converter import Converter, Foreign, Implied, State, without
 from zoo.hub.encoder_file import load_encoder
+from zoo.hub.locate import published_encoder
 
 if TYPE_CHECKING:
     from zoo.encoders.vgg import VGG
 
 logger = logging.getLogger("zoo")
-
-_URL = "https://download.pytorch.org/models/"
-_FILES = {  # the eight hex digits in a name are the start of the file's sha256
-    "vgg11": "vgg11-8a719046.pth",
-    "vgg11_bn": "vgg11_bn-6002323d.pth",
-    "vgg13": "vgg13-19584684.pth",
-    "vgg13_bn": "vgg13_bn-abd245e5.pth",
-    "vgg16": "vgg16-397923af.pth",
-    "vgg16_bn": "vgg16_bn-6c64b313.pth",
-    "vgg19": "vgg19-dcbb9e9d.pth",
-    "vgg19_bn": "vgg19_bn-c79401a0.pth",
-}
 
 
 def load(encoder: "VGG", source: str) -> None:
@@ -37,29 +26,21 @@ def load(encoder: "VGG", source: str) -> None:
 
     Args:
         encoder: The encoder; layers it does not have (fc6, or what lies beyond its last tap) are left out.
-        source: ``"imagenet"`` for torchvision's file, downloaded once, or the path of a file: one that
+        source: ``"imagenet"`` for torchvision's file, fetched once, or the path of a file: one that
             `zoo hub convert` made, or a state dict of torchvision or timm.
 
     Raises:
         OptionError: `source` is neither.
         CheckpointError: The file is not a VGG of this depth.
     """
-    name = encoder.depth + "_bn" * encoder.batch_norm
     if source == "imagenet":
-        from zoo.hub.download import download
-
-        file = _FILES[name]
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        path = folder / file
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            download(_URL + file, path, sha256=file.rpartition("-")[2].removesuffix(".pth"))
+        path = published_encoder(encoder.depth + "_bn" * encoder.batch_norm, "torchvision")
     else:
         path = Path(source)
         if not path.is_file():
             raise OptionError(f"encoder_weights={source!r}: expected 'imagenet' or the path of a weight file")
-        if load_encoder(encoder, path, first="conv1_1.weight", in_channels=encoder.in_channels, may_lack=("bn",)):
-            return
+    if load_encoder(encoder, path, first="conv1_1.weight", in_channels=encoder.in_channels, may_lack=("bn",)):
+        return
     state = from_torchvision(encoder, read_state(path), str(path))
     adapt_first_conv(state, "conv1_1.weight", encoder.in_channels)
     encoder.load_state_dict(state)

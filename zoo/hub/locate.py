@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zoo.errors import CheckpointError
-from zoo.hub.hubs import NoRecordError, find_record
+from zoo.hub.hubs import NoRecordError, all_records, find_record
 from zoo.hub.pull import pull
 from zoo.hub.record import Record, split
 
@@ -54,6 +54,28 @@ def record_for(model: str, weights: str) -> Record:
         split(weights)
         return find_record(weights)
     return find_record(canonical(model), weights)
+
+
+def published_encoder(encoder: str, tag: str) -> Path:
+    """The file with published weights of an encoder, for its option ``encoder_weights``.
+
+    Raises:
+        RecordError: There are none with that tag; says which there are.
+        DownloadError: They cannot be fetched.
+    """
+    return pull(find_record(encoder, tag))
+
+
+def encoder_weights(encoder: str, asked: str) -> str:
+    """What the option ``encoder_weights`` of an encoder means: a tag of published weights becomes their file.
+
+    Anything else is left for the encoder to understand: a path, ``"imagenet"``, a tag of another library's.
+    """
+    name = encoder.partition(".")[0]
+    for record in all_records() if asked and not _is_path(asked) else ():
+        if record.of_encoder and record.table["encoder"] == name and asked in (record.tag, record.name):
+            return str(pull(record))
+    return asked
 
 
 def canonical(model: str) -> str:

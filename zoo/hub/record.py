@@ -143,8 +143,9 @@ class Record:
         entries = given if isinstance(given, list) else []
         if not self.table.get("files"):
             entries = entries[:1]  # any one of the sources will do
-        sizes = [entry.get("bytes") if isinstance(entry, Mapping) else None for entry in entries]
-        return sum(sizes) if sizes and all(type(size) is int for size in sizes) else None
+        sizes = [entry.get("bytes") for entry in entries if isinstance(entry, Mapping)]
+        known = [size for size in sizes if type(size) is int]
+        return sum(known) if known and len(known) == len(entries) else None
 
     def check(self) -> None:
         """Look at every field.
