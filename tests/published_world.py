@@ -23,9 +23,15 @@ def weights(folder: Path, name: str = "model.safetensors", *, seed: int = 0, lic
     """A weight file of a model with three classes whose names would break a page that does not escape them."""
     torch.manual_seed(seed)
     model = zoo.create_model(MODEL, num_classes=3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(0, 0.1)
     model.config = model.config.describing(classes=CLASSES, palette=PALETTE)
     described = {"data": {"name": "toys", "split": "train"}, "metrics": numbers(), **described}
-    return zoo.save(model, folder / name, licence=licence, recipe={"run": {"steps": 7, "out": "/home/me/run"}}, **described)
+    return zoo.save(
+        model, folder / name, licence=licence, recipe={"run": {"steps": 7, "out": "/home/me/run"}}, **described
+    )
 
 
 def numbers(miou: float = 0.5) -> dict:

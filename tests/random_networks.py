@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import zoo
 from zoo.interfaces import Encoder, Features, FeatureSpec
 
 
@@ -111,3 +112,14 @@ def relative_difference(got: torch.Tensor, wanted: torch.Tensor) -> float:
     """The largest difference, in units of the largest value."""
     assert got.shape == wanted.shape
     return float((got - wanted).abs().max() / wanted.abs().max())
+
+
+def random_model(name="fcn8s_vgg16", **options):
+    """A model whose every parameter is random, so that none can be confused or forgotten."""
+    torch.manual_seed(0)
+    model = zoo.create_model(name, **{"num_classes": 3, **options})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(0, 0.1)
+    return model

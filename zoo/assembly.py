@@ -51,8 +51,10 @@ def create_model(
         IncompatibleError: The encoder lacks what the architecture needs.
         CheckpointError: `weights` cannot be used.
     """
-    from zoo.hub.checkpoint import read_header, start_from
+    from zoo.hub.checkpoint import load
+    from zoo.hub.header import read_header
     from zoo.hub.locate import find_weights
+    from zoo.hub.start import start_from
 
     wanted = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
     if weights is None:
@@ -65,6 +67,10 @@ def create_model(
         # Options that shape the net are the file's, unless others were asked for. An auxiliary head is not one of them.
         options = {**{key: value for key, value in published.options.items() if key != "aux"}, **options}
     config = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
+    if replace(published, name=config.name, input=config.input, classes=(), palette=()) == config:
+        model = load(path).train()  # quicker than to make random numbers and replace them
+        model.config = replace(published, name=config.name)
+        return model
     model = _new(config, options.get("encoder_weights"))
     start_from(model, path, strict=strict)
     return model

@@ -1,12 +1,11 @@
 import json
-import logging
 import struct
 from pathlib import Path
 
 import pytest
 import torch
+from random_networks import random_model
 from safetensors.torch import load_file, save_file
-from timm.models import adapt_input_conv
 
 import zoo
 from zoo.config import InputSpec
@@ -14,17 +13,6 @@ from zoo.errors import CheckpointError
 from zoo.hub.header import KEY, read_header
 
 pytestmark = pytest.mark.usefixtures("narrow_vgg")
-
-
-def _model(name="fcn8s_vgg16", **options):
-    """A model whose every parameter is random, so that none can be confused or forgotten."""
-    torch.manual_seed(0)
-    model = zoo.create_model(name, **{"num_classes": 3, **options})
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.normal_(0, 0.1)
-    return model
 
 
 def _rewritten(path, change):
@@ -51,7 +39,7 @@ def _rewritten(path, change):
     ],
 )
 def test_what_is_loaded_is_what_was_saved(tmp_path, name, options):
-    model = _model(name, **options).eval()
+    model = random_model(name, **options).eval()
     model.config = model.config.describing(classes=("a", "b", "c"), palette=((0, 0, 0), (1, 2, 3), (255, 0, 9)))
     assert zoo.save(model, tmp_path / "m.safetensors") == tmp_path / "m.safetensors"
     loaded = zoo.load(str(tmp_path / "m.safetensors"))
@@ -67,7 +55,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path, name, options):
 
 
 def test_two_saves_are_the_same_bytes(tmp_path):
-    model = _model()
+    model = random_model()
     zoo.save(model, tmp_path / "a.safetensors", metrics={"b": 1, "a": 2}, licence={"weights": "MIT", "data": "CC"})
     zoo.save(model, tmp_path / "b.safetensors", metrics={"a": 2, "b": 1}, licence={"data": "CC", "weights": "MIT"})
     zoo.save(zoo.load(tmp_path / "a.safetensors"), tmp_path / "c.safetensors")
@@ -78,7 +66,7 @@ def test_two_saves_are_the_same_bytes(tmp_path):
 
 def test_the_input_convention_is_the_files_also_without_class_names(tmp_path):
     """Weights converted from Caffe see BGR in 0 … 255."""
-    model = _model()
+    model = random_model()
     caffe = InputSpec("BGR", 255.0, (104.0, 116.7, 122.7), (1.0, 1.0, 1.0))
     model.config = model.config.describing(input=caffe)
     zoo.save(model, tmp_path / "m.safetensors")
@@ -89,7 +77,7 @@ def test_the_input_convention_is_the_files_also_without_class_names(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what is mapped")
 def test_parameters_are_mapped_and_the_file_is_safe_from_training(tmp_path):
     path = tmp_path / "m.safetensors"
-    zoo.save(_model(), path)
+    zoo.save(random_model(), path)
     before = path.read_bytes()
     model = zoo.load(path).train()
     assert str(path) in Path("/proc/self/maps").read_text()
@@ -105,7 +93,7 @@ def test_parameters_are_mapped_and_the_file_is_safe_from_training(tmp_path):
 
 def test_a_model_with_computed_buffers_is_whole(tmp_path):
     """Tensors that are in no file (a transformer's position tables) are computed, not left empty."""
-    model = _model("fcn32s", encoder="tiny_vit_5m_224").eval()
+    model = random_model("fcn32s", encoder="tiny_vit_5m_224").eval()
     computed = {name for name, _ in model.named_buffers()} - set(model.state_dict())
     assert computed
     zoo.save(model, tmp_path / "m.safetensors")
@@ -116,23 +104,23 @@ def test_a_model_with_computed_buffers_is_whole(tmp_path):
 
 
 def test_half_precision_is_kept(tmp_path):
-    zoo.save(_model().to(torch.bfloat16), tmp_path / "m.safetensors")
+    zoo.save(random_model().to(torch.bfloat16), tmp_path / "m.safetensors")
     assert {parameter.dtype for parameter in zoo.load(tmp_path / "m.safetensors").parameters()} == {torch.bfloat16}
 
 
 def test_a_description_that_is_no_json_is_refused_before_anything_is_written(tmp_path):
     for metrics in ({"miou": float("nan")}, {"miou": torch.tensor(1.0)}, {"when": Path("x")}):
         with pytest.raises(CheckpointError, match="plain JSON"):
-            zoo.save(_model(), tmp_path / "m.safetensors", metrics=metrics)
+            zoo.save(random_model(), tmp_path / "m.safetensors", metrics=metrics)
     assert list(tmp_path.glob("*m*")) == []
 
 
 def test_where_nothing_can_be_written_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be written"):
-        zoo.save(_model(), tmp_path / "absent" / "m.safetensors")
+        zoo.save(random_model(), tmp_path / "absent" / "m.safetensors")
     (tmp_path / "m.safetensors").mkdir()
     with pytest.raises(CheckpointError, match="cannot be written"):
-        zoo.save(_model(), tmp_path / "m.safetensors")
+        zoo.save(random_model(), tmp_path / "m.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +144,7 @@ def test_where_nothing_can_be_written_is_said(tmp_path):
 )
 def test_a_description_that_does_not_fit(tmp_path, field, value, said):
     path = tmp_path / "m.safetensors"
-    zoo.save(_model(), path)
+    zoo.save(random_model(), path)
     _rewritten(path, lambda record: record["model"].update({field: value}))
     with pytest.raises(CheckpointError, match=said):
         zoo.load(path)
@@ -164,14 +152,14 @@ def test_a_description_that_does_not_fit(tmp_path, field, value, said):
 
 def test_a_file_cannot_make_zoo_fetch_or_read_another(tmp_path):
     path = tmp_path / "m.safetensors"
-    zoo.save(_model(), path)
+    zoo.save(random_model(), path)
     _rewritten(path, lambda record: record["model"].update({"options": {"encoder_weights": "/etc/passwd"}}))
     zoo.load(path)
 
 
 def test_a_missing_or_a_surplus_tensor(tmp_path):
     path = tmp_path / "m.safetensors"
-    zoo.save(_model(), path)
+    zoo.save(random_model(), path)
     tensors = load_file(path)
     metadata = {KEY: json.dumps(read_header(path).record)}
     save_file({**tensors, "more": torch.zeros(1)}, path, metadata)
@@ -185,7 +173,7 @@ def test_a_missing_or_a_surplus_tensor(tmp_path):
 
 def test_offsets_that_overlap_are_refused(tmp_path):
     path = tmp_path / "m.safetensors"
-    zoo.save(_model(), path)
+    zoo.save(random_model(), path)
     raw = path.read_bytes()
     length = struct.unpack("<Q", raw[:8])[0]
     table = json.loads(raw[8 : 8 + length])
@@ -197,104 +185,9 @@ def test_offsets_that_overlap_are_refused(tmp_path):
         zoo.load(path)
 
 
-def test_another_number_of_classes_starts_the_classifier_anew(tmp_path, caplog):
-    source = _model(num_classes=3)
-    source.config = source.config.describing(classes=("a", "b", "c"))
-    zoo.save(source, tmp_path / "m.safetensors")
-    with caplog.at_level(logging.WARNING, "zoo"):
-        model = zoo.create_model("fcn8s_vgg16", num_classes=5, weights=tmp_path / "m.safetensors")
-    (line,) = caplog.messages
-    assert "m.safetensors" in line
-    assert "decoder.score_fr.weight" in line
-    assert "starting anew" in line
-    assert model.config.num_classes == 5
-    assert model.config.classes == ()
-    for name, tensor in model.encoder.state_dict().items():
-        assert torch.equal(tensor, source.encoder.state_dict()[name]), name
-    assert not model.decoder.score_fr.weight.any()
-    assert model.decoder.score_fr.weight.shape[0] == 5
-
-
-def test_the_same_model_takes_all_without_a_word(tmp_path, caplog):
-    source = _model(num_classes=4)
-    source.config = source.config.describing(classes=tuple("abcd"), palette=((1, 2, 3),) * 4)
-    zoo.save(source, tmp_path / "m.safetensors")
-    with caplog.at_level(logging.WARNING, "zoo"):
-        model = zoo.create_model("fcn8s_vgg16", weights=tmp_path / "m.safetensors")
-    assert caplog.messages == []
-    assert model.training
-    assert model.config == source.config
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), source.parameters(), strict=True))
-
-
-def test_weights_of_which_nothing_fits_are_refused(tmp_path):
-    zoo.save(_model("fcn32s", encoder="mobilenetv3_small_100", num_classes=4), tmp_path / "m.safetensors")
-    with pytest.raises(CheckpointError, match=r"nothing in .*fits"):
-        zoo.create_model("fcn32s_vgg16", num_classes=3, weights=tmp_path / "m.safetensors")
-
-
-@pytest.mark.parametrize("weights", ["absent.safetensors", "a/b", "default", "voc"])
-def test_weights_that_are_not_there(weights):
-    with pytest.raises(CheckpointError, match=r"no weight file|no default weights|no weights tagged"):
-        zoo.create_model("unet_l4", weights=weights)
-
-
-def _saved(tmp_path, model, name="weights"):
-    return zoo.save(model, tmp_path / f"{name}.safetensors")
-
-
-def test_another_number_of_classes_keeps_all_but_the_classifier(tmp_path, caplog):
-    old = _model("fcn32s_vgg16")
-    with caplog.at_level(logging.WARNING):
-        new = zoo.create_model("fcn32s_vgg16", num_classes=4, weights=_saved(tmp_path, old))
-    before, after = old.state_dict(), new.state_dict()
-    kept = {name for name in after if before[name].shape == after[name].shape}
-    assert all(torch.equal(before[name], after[name]) for name in kept)
-    assert {name.split(".")[-2] for name in after.keys() - kept} >= {"score_fr"}
-    assert all(name in caplog.text for name in after.keys() - kept)
-    assert len(caplog.records) == 1
-
-
-@pytest.mark.parametrize("channels", [1, 2, 4, 7])
-def test_a_first_layer_is_adapted_to_other_channels_as_timm_does(tmp_path, caplog, channels):
-    old = _model("fcn32s_vgg16")
-    with caplog.at_level(logging.WARNING):
-        new = zoo.create_model("fcn32s_vgg16", in_channels=channels, weights=_saved(tmp_path, old))
-    before, after = old.state_dict(), new.state_dict()
-    first = "encoder.conv1_1.weight"
-    expected = adapt_input_conv(channels, before.pop(first))
-    torch.testing.assert_close(after.pop(first), expected, rtol=1e-6, atol=1e-7)
-    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
-    assert f"adapted from 3 to {channels} input channels: {first}" in caplog.text
-    assert "starting anew" not in caplog.text
-
-
-def test_strict_weights_fit_or_are_refused(tmp_path):
-    path = _saved(tmp_path, _model("fcn32s_vgg16"))
-    zoo.create_model("fcn32s_vgg16", weights=path, strict=True)
-    for changed in ({"num_classes": 4}, {"in_channels": 1}):
-        with pytest.raises(CheckpointError, match="does not fit fcn32s_vgg16; starting anew"):
-            zoo.create_model("fcn32s_vgg16", weights=path, strict=True, **changed)
-
-
-def test_an_auxiliary_head_in_one_of_the_two_is_no_error_unless_strict(tmp_path, caplog):
-    without, with_head = (_model("deeplabv3@resnet10t", aux=aux) for aux in (False, True))
-    plain, rich = _saved(tmp_path, without, "plain"), _saved(tmp_path, with_head, "rich")
-    caplog.set_level(logging.WARNING)
-    one = zoo.create_model("deeplabv3@resnet10t", aux=True, weights=plain)
-    other = zoo.create_model("deeplabv3@resnet10t", weights=rich)
-    assert not caplog.records
-    assert all(torch.equal(one.state_dict()[name], tensor) for name, tensor in without.state_dict().items())
-    assert all(torch.equal(with_head.state_dict()[name], tensor) for name, tensor in other.state_dict().items())
-    with pytest.raises(CheckpointError, match=r"starting anew: auxiliary\.aux"):
-        zoo.create_model("deeplabv3@resnet10t", aux=True, weights=plain, strict=True)
-    with pytest.raises(CheckpointError, match=r"left aside: auxiliary\.aux"):
-        zoo.create_model("deeplabv3@resnet10t", weights=rich, strict=True)
-
-
 def test_a_file_loads_without_the_auxiliary_head_that_it_describes(tmp_path, caplog):
-    model = _model("deeplabv3@resnet10t", aux=True).eval()
-    path = _saved(tmp_path, model)
+    model = random_model("deeplabv3@resnet10t", aux=True).eval()
+    path = zoo.save(model, tmp_path / "weights.safetensors")
     state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("auxiliary.")}
     save_file(state, tmp_path / "cut.safetensors", metadata={KEY: json.dumps(read_header(path).record)})
     loaded = zoo.load(tmp_path / "cut.safetensors")

@@ -12,8 +12,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo import __version__
-from zoo.dependence import first_layer
-from zoo.encoders._first_conv import adapt_first_conv
 from zoo.errors import CheckpointError, UnknownNameError, ZooError
 from zoo.files import atomic_path
 from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
@@ -25,7 +23,8 @@ from zoo.model import SegmentationModel
 
 logger = logging.getLogger("zoo")
 
-_AUXILIARY = "auxiliary."
+AUXILIARY = "auxiliary."
+"""What the names of the tensors of auxiliary heads begin with."""
 HALF = "float16"
 """What a description says under ``storage`` where float32 was kept in half the space."""
 
@@ -181,89 +180,15 @@ def load(path: str | os.PathLike[str]) -> SegmentationModel:
     return model.eval()
 
 
-def start_from(model: SegmentationModel, path: str | os.PathLike[str], *, strict: bool = False) -> None:
-    """Copy what fits, by name and shape, from a weight file into a model; log one line about the rest.
-
-    This is how a coarser stage starts a finer one (FCN-32s → 16s → 8s) and how a model gets another number of
-    classes: its classifier starts anew, everything else is kept. A first layer for another number of input channels
-    is adapted: the sum of the kernels for one channel, else the kernels in turn, scaled to keep the response.
-
-    Args:
-        model: The model, changed in place.
-        path: The file.
-        strict: Whether anything that does not fit is an error. An auxiliary head that only one of the two has is
-            mentioned only then.
-
-    Raises:
-        CheckpointError: The file cannot be read, or nothing in it fits; or, if `strict`, not everything does.
-    """
-    path = Path(path)
-    header = read_header(path)
-    state = read_tensors(path, header)
-    own = model.state_dict()
-    adapted = [] if strict else _adapt_first_layer(model, header, state, own)
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise CheckpointError(f"nothing in {path} ({header.config.name}) fits {model.config.name}")
-    fresh = [name for name in own if name not in fitting]
-    unused = [name for name in state if name not in fitting]
-    if strict and (fresh or unused):
-        raise CheckpointError(f"{path} ({header.config.name}) does not fit {model.config.name}{_rest(fresh, unused)}")
-    model.load_state_dict(fitting, strict=False)
-    if header.config.in_channels == model.config.in_channels:
-        same = header.config.num_classes == model.config.num_classes
-        model.config = model.config.describing(
-            input=header.config.input,
-            classes=header.config.classes if same else None,
-            palette=header.config.palette if same else None,
-        )
-    else:
-        model.config = model.config.describing(input=header.config.input.with_channels(model.config.in_channels))
-    fresh = [name for name in fresh if name in state or not name.startswith(_AUXILIARY)]
-    unused = [name for name in unused if name in own or not name.startswith(_AUXILIARY)]
-    if fresh or unused or adapted:
-        channels = f"{header.config.in_channels} to {model.config.in_channels} input channels"
-        logger.warning(
-            "%s: took %d of %d tensors%s%s",
-            path.name,
-            len(fitting),
-            len(state),
-            _rest(fresh, unused),
-            f"; adapted from {channels}: {_listed(adapted)}" if adapted else "",
-        )
-
-
-def _adapt_first_layer(
-    model: SegmentationModel, header: Header, state: dict[str, Tensor], own: Mapping[str, Tensor]
-) -> list[str]:
-    """Fit the layers of `state` that see the input to the model's channels; returns their names."""
-    old, new = header.config.in_channels, model.config.in_channels
-    if old == new:
-        return []
-    adapted = []
-    for name in sorted(first_layer(model) & state.keys()):
-        given, wanted = state[name].shape, own[name].shape
-        if given[1:2] == (old,) and (given[:1], given[2:]) == (wanted[:1], wanted[2:]) and wanted[1] == new:
-            adapt_first_conv(state, name, new)
-            adapted.append(name)
-    return adapted
-
-
-def _rest(fresh: list[str], unused: list[str]) -> str:
-    return (f"; starting anew: {_listed(fresh)}" if fresh else "") + (
-        f"; left aside: {_listed(unused)}" if unused else ""
-    )
-
-
 def _assign(model: SegmentationModel, state: dict[str, Tensor], path: Path) -> None:
     """Give the model the tensors of the file; auxiliary heads may be in one of the two only."""
     own = model.state_dict()
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    extra = {name for name in state if name.startswith(_AUXILIARY) and name not in own}
-    absent = {name: own[name] for name in own if name.startswith(_AUXILIARY) and name not in state}
+    extra = {name for name in state if name.startswith(AUXILIARY) and name not in own}
+    absent = {name: own[name] for name in own if name.startswith(AUXILIARY) and name not in state}
     fitting = {name: tensor for name, tensor in state.items() if name not in extra}
     if absent:
-        logger.warning("%s has no auxiliary head; starting anew: %s", path.name, _listed(list(absent)))
+        logger.warning("%s has no auxiliary head; starting anew: %s", path.name, listed(list(absent)))
     try:
         model.load_state_dict({**fitting, **absent}, strict=True, assign=True)
     except RuntimeError as error:
@@ -292,14 +217,15 @@ def read_tensors(path: Path, header: Header) -> dict[str, Tensor]:
             raise CheckpointError(f"{part} is not a valid safetensors file: {error}") from None
         twice = tensors.keys() & state.keys()
         if twice:
-            raise CheckpointError(f"{part}: another shard has {_listed(sorted(twice))} too")
+            raise CheckpointError(f"{part}: another shard has {listed(sorted(twice))} too")
         state |= tensors
     return state
 
 
-def _listed(names: list[str], most: int = 6) -> str:
+def listed(names: list[str], most: int = 6) -> str:
+    """The first few of many names, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-__all__ = ["Header", "load", "read_header", "read_tensors", "save", "start_from", "write_state"]
+__all__ = ["Header", "load", "read_header", "read_tensors", "save", "write_state"]
