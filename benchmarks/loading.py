@@ -51,7 +51,7 @@ def prepare(folder: Path, name: str, tag: str) -> None:
     run(
         "import torch, zoo\n"
         "from pathlib import Path\n"
-        "from zoo.hub.publish import publish\n"
+        "from zoo.hub.publishing.publish import publish\n"
         f"model = zoo.create_model({name!r}, aux=True) if 'deeplab' in {name!r} else zoo.create_model({name!r})\n"
         f"zoo.save(model, {str(folder / 'model.safetensors')!r}, licence=dict(weights='CC0-1.0', data='none'))\n"
         f"torch.save(model.state_dict(), {str(folder / 'model.pth')!r})\n"

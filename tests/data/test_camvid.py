@@ -13,7 +13,7 @@ from zoo.data import camvid
 from zoo.data.camvid import CamVid
 from zoo.data.catalog import open_dataset
 from zoo.errors import DataError
-from zoo.hub.download import DownloadError
+from zoo.hub.fetching.download import DownloadError
 
 
 def png(array: np.ndarray) -> bytes:
@@ -44,7 +44,7 @@ def public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     url = archive(tmp_path / "public.zip", COUNTS)
     monkeypatch.setattr(camvid, "URLS", ((tmp_path / "gone.zip").as_uri(), url))
     monkeypatch.setattr(camvid, "COUNTS", COUNTS)
-    monkeypatch.setattr("zoo.hub.download._PAUSE", 0)
+    monkeypatch.setattr("zoo.hub.fetching.download._PAUSE", 0)
     return url
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_archive_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camvid, "URLS", ((tmp_path / "gone.zip").as_uri(),))
-    monkeypatch.setattr("zoo.hub.download._PAUSE", 0)
+    monkeypatch.setattr("zoo.hub.fetching.download._PAUSE", 0)
     with pytest.raises(DownloadError, match=r"gone\.zip"):
         CamVid("train", download=True, root=tmp_path / "sets")
 

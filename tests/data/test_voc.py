@@ -11,7 +11,7 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 from zoo.data.catalog import open_dataset
 from zoo.data.voc import VOC2012
 from zoo.errors import DataError
-from zoo.hub.download import DownloadError
+from zoo.hub.fetching.download import DownloadError
 
 NAME = "VOCtrainval_11-May-2012.tar"
 
@@ -88,7 +88,7 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failed_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive(tmp_path, monkeypatch, url=(tmp_path / "gone.tar").as_uri())
     monkeypatch.setattr("zoo.data.voc.MIRRORS", ())
-    monkeypatch.setattr("zoo.hub.download._PAUSE", 0)
+    monkeypatch.setattr("zoo.hub.fetching.download._PAUSE", 0)
     with pytest.raises(DownloadError, match=r"gone\.tar"):
         VOC2012("train", root=tmp_path / "new", download=True)
     assert list((tmp_path / "new" / "voc2012").iterdir()) == []

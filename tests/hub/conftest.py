@@ -14,7 +14,7 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr("zoo.hub.fetch._PAUSE", 0)
+    monkeypatch.setattr("zoo.hub.fetching.fetch._PAUSE", 0)
 
 
 @pytest.fixture

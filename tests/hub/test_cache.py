@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, SHA256, Web, left, serve
 
-from zoo.hub.cache import cache_folder, leftovers, offline, offline_switch
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
-from zoo.hub.lock import locked
+from zoo.hub.fetching.cache import cache_folder, leftovers, offline, offline_switch
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.lock import locked
 
 
 def test_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

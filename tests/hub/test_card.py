@@ -6,11 +6,11 @@ from huggingface_hub import ModelCard
 from published_world import CLASSES, PALETTE, Page
 
 from zoo.config import ModelConfig
-from zoo.hub import facts
-from zoo.hub.card import card, licence_id, toml
-from zoo.hub.overview import overview, readme
-from zoo.hub.page import record_page
-from zoo.hub.plot import Point, plot
+from zoo.hub.publishing import facts
+from zoo.hub.publishing.card import card, licence_id, toml
+from zoo.hub.publishing.overview import overview, readme
+from zoo.hub.publishing.page import record_page
+from zoo.hub.publishing.plot import Point, plot
 from zoo.hub.record import Record
 
 NASTY = '</style><script>alert("x")</script> | `code` *a* "q" \x07\u2028 🦒 --- {b}'

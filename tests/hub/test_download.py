@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import ZooError
-from zoo.hub.download import DownloadError, download, progress_on_stderr
+from zoo.hub.fetching.download import DownloadError, download, progress_on_stderr
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("zoo.hub.download._PAUSE", 0)
+    monkeypatch.setattr("zoo.hub.fetching.download._PAUSE", 0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server = Server()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, SHA256, Web, error, left, serve
 
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
 
 SHA1 = hashlib.sha1(CONTENT).hexdigest()
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -219,8 +219,8 @@ def test_a_server_that_recovers(tmp_path: Path, web: Web, code: int) -> None:
 
 def test_pauses_grow_and_heed_the_server(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("zoo.hub.fetch._PAUSE", 1.0)
-    monkeypatch.setattr("zoo.hub.fetch.time.sleep", slept.append)
+    monkeypatch.setattr("zoo.hub.fetching.fetch._PAUSE", 1.0)
+    monkeypatch.setattr("zoo.hub.fetching.fetch.time.sleep", slept.append)
     web.misbehave(error(503), error(503), error(503), error(429, Retry_After="7"), error(429, Retry_After="999999"))
     fetch(wanted(web.url()), tmp_path, attempts=6)
     assert slept == [1, 2, 4, 8, 60]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, SHA256, Answer, Web, error, left, redirect, serve
 
-from zoo.hub.address import local_path, token, web_address
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.address import local_path, token, web_address
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
 
 
 def wanted(*urls: str) -> RemoteFile:

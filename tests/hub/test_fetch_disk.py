@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, SHA256, Web, left, serve
 
-from zoo.hub import partial
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching import partial
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
 
 # Fetches once after each step.
 SCRIPT = """
 import sys
 from zoo.errors import ZooError
-from zoo.hub.fetch import fetch
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import RemoteFile
 url, folder, size, sha256, *steps = sys.argv[1:]
 for step in steps:
     exec(step)

@@ -20,8 +20,8 @@ from loopback import (
     silent,
 )
 
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
 
 PAGE = b"\n<!DOCTYPE html><html><body>Sign in to continue</body></html>"
 FLIPPED = CONTENT[:200_000] + bytes([CONTENT[200_000] ^ 1]) + CONTENT[200_001:]
@@ -143,7 +143,7 @@ def test_a_limit_where_the_size_is_not_known(tmp_path: Path, web: Web, behaviour
 
 
 def test_there_is_a_limit_of_our_own(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.hub.transfer.LIMIT", 1_000_000)
+    monkeypatch.setattr("zoo.hub.fetching.transfer.LIMIT", 1_000_000)
     web.misbehave(endless)
     with pytest.raises(DownloadError, match="sends more than 1,000,000 bytes"):
         fetch(RemoteFile("file.bin", (web.url(),), sha256=SHA256), tmp_path)

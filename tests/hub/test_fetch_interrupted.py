@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, SHA256, Web, left, serve
 
-from zoo.hub.cache import leftovers
-from zoo.hub.fetch import fetch
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching.cache import leftovers
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import RemoteFile
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks")
 
 ONE = """
 import sys
-from zoo.hub.fetch import fetch
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import RemoteFile
 url, folder, size, sha256 = sys.argv[1:]
 print(fetch(RemoteFile("file.bin", (url,), bytes=int(size), sha256=sha256), folder))
 """
@@ -33,10 +33,10 @@ print(fetch(RemoteFile("file.bin", (url,), bytes=int(size), sha256=sha256), fold
 MANY = """
 import json, os, signal, sys
 from pathlib import Path
-from zoo.hub import fetch as module, transfer
-from zoo.hub.cache import leftovers
-from zoo.hub.fetch import fetch
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching import fetch as module, transfer
+from zoo.hub.fetching.cache import leftovers
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import RemoteFile
 
 url, folder, size, sha256, first, step, before = sys.argv[1:]
 file = RemoteFile("file.bin", (url,), bytes=int(size), sha256=sha256)

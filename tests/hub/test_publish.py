@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 import zoo
 from zoo.errors import ZooError
 from zoo.hub import golden
+from zoo.hub.fetching.lock import locked
 from zoo.hub.header import read_header
 from zoo.hub.hubs import Hub
-from zoo.hub.lock import locked
-from zoo.hub.publish import publish
+from zoo.hub.publishing.publish import publish
 from zoo.hub.record import RecordError
 from zoo.hub.verify import verify
 

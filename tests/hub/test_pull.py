@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli import cli
 from zoo.errors import ZooError
-from zoo.hub.cache import cache_folder
+from zoo.hub.fetching.cache import cache_folder
 from zoo.hub.garbage import collect
 from zoo.hub.hubs import find_record, of_plugins
 from zoo.hub.pull import converted_folder, here, pull

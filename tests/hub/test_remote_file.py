@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zoo.hub.file import DownloadError, RemoteFile, is_path
+from zoo.hub.fetching.file import DownloadError, RemoteFile, is_path
 
 GOOD = ["a", "a.b", "nets/fcn8s.voc.safetensors", "a/b/c/d", "model-00001-of-00002.safetensors", "ä b", "-x", "~a"]
 BAD = [

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from zoo.cli.hub.serve import command
 from zoo.errors import ZooError
-from zoo.hub.fetch import fetch
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import RemoteFile
 from zoo.hub.hubs import Hub
-from zoo.hub.serve import Server
+from zoo.hub.publishing.serve import Server
 
 CONTENT = bytes(range(256)) * 40_000
 

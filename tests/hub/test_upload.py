@@ -8,9 +8,9 @@ from published_world import MODEL, Page, pictures, weights
 
 import zoo
 from zoo.hub.hubs import Hub
-from zoo.hub.publish import publish
+from zoo.hub.publishing.publish import publish
+from zoo.hub.publishing.upload import UploadError
 from zoo.hub.record import RecordError
-from zoo.hub.upload import UploadError
 from zoo.hub.verify import verify
 
 pytestmark = pytest.mark.usefixtures("narrow_vgg")

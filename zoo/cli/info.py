@@ -93,12 +93,12 @@ def _of_file(path: str) -> dict[str, Any]:
 
 
 def _of_name(name: str) -> dict[str, Any]:
+    published = _published(name) if "@" in name or not _named(name) else None
+    if published is not None:
+        return published
     base, _, paired = name.partition("@")
     found = _named(base)
     if not found:
-        published = _published(name)
-        if published is not None:
-            return published
         known = [spec.name for kind in KINDS for spec in registry().find(kind)]
         raise UnknownNameError(f"nothing is named {base!r}.{did_you_mean(base, known)} `zoo list` shows all models.")
     spec = found[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zoo.errors import DataError
-from zoo.hub.download import DownloadError, download, progress_on_stderr
+from zoo.hub.fetching.download import DownloadError, download, progress_on_stderr
 
 
 def places(name: str, root: Path | None) -> list[Path]:

@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.hub.cache import cache_folder, leftovers
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.cache import cache_folder, leftovers
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.lock import locked
 from zoo.hub.hubs import hubs, of_plugins
-from zoo.hub.lock import locked
 from zoo.hub.pull import converted_folder, files_folder, kept_in, pinned, sources_folder
 from zoo.hub.record import Record
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import did_you_mean
-from zoo.hub.address import local_path
-from zoo.hub.cache import cache_folder, offline
-from zoo.hub.file import DownloadError, RemoteFile, check_url
+from zoo.hub.fetching.address import local_path
+from zoo.hub.fetching.cache import cache_folder, offline
+from zoo.hub.fetching.file import DownloadError, RemoteFile, check_url
 from zoo.hub.index import FILE, LARGEST, parse_index, read_index
 from zoo.hub.record import Record, RecordError, join
 from zoo.registry import registry
@@ -61,7 +61,7 @@ class Hub:
         return parse_index(self._fetch_index(), base=self.base, hub=self.address)
 
     def _fetch_index(self) -> str:
-        from zoo.hub.fetch import fetch  # a listing of what is here needs no network code
+        from zoo.hub.fetching.fetch import fetch  # a listing of what is here needs no network code
 
         cache = cache_folder() / "indexes" / hashlib.sha256(self.address.encode()).hexdigest()[:16]
         seen = cache / FILE

@@ -11,15 +11,15 @@ from typing import Any
 
 from zoo.errors import CheckpointError, ZooError
 from zoo.files import atomic_path
-from zoo.hub.address import local_path
-from zoo.hub.cache import cache_folder
-from zoo.hub.download import progress_on_stderr
-from zoo.hub.fetch import fetch
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.address import local_path
+from zoo.hub.fetching.cache import cache_folder
+from zoo.hub.fetching.download import progress_on_stderr
+from zoo.hub.fetching.fetch import fetch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.lock import locked
+from zoo.hub.fetching.transfer import Progress
 from zoo.hub.header import read_header
-from zoo.hub.lock import locked
 from zoo.hub.record import Record, Source
-from zoo.hub.transfer import Progress
 
 logger = logging.getLogger("zoo")
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.hub.file import DownloadError, RemoteFile
+from zoo.hub.fetching.file import DownloadError, RemoteFile
 from zoo.published import digests
 
 SCHEMA = 1

@@ -17,7 +17,7 @@ def command(dry_run: bool, everything: bool, as_json: bool) -> None:
     That is: files that no record of any hub asks for, files of other libraries that have been converted, and what
     interrupted downloads have left. A hub that cannot be reached keeps its files.
     """
-    from zoo.hub.cache import cache_folder
+    from zoo.hub.fetching.cache import cache_folder
     from zoo.hub.garbage import collect
 
     found = collect(everything=everything, remove=not dry_run)

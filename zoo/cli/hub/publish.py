@@ -51,8 +51,8 @@ def command(
     zoo hub publish runs/first --to hf://me/models --data camvid --measure --half
     """
     from zoo.cli._progress import progress
-    from zoo.hub.facts import percent, size
-    from zoo.hub.publish import publish
+    from zoo.hub.publishing.facts import percent, size
+    from zoo.hub.publishing.publish import publish
 
     given = {"weights": licence_weights, "data": licence_data}
     with progress("pictures") as report:

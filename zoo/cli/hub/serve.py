@@ -15,7 +15,7 @@ def command(folder: Path, host: str, port: int) -> None:
     \b
     zoo hub serve hub --port 9000
     """
-    from zoo.hub.serve import Server
+    from zoo.hub.publishing.serve import Server
 
     with Server(folder, host, port) as server:
         click.echo(f"serving {folder} at {server.address}; Ctrl-C ends it\nexport ZOO_HUB={server.address}")

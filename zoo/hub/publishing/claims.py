@@ -11,9 +11,9 @@ import torch
 from zoo import __version__
 from zoo.config import ModelConfig
 from zoo.errors import CheckpointError
-from zoo.hub import facts
 from zoo.hub.header import Header
 from zoo.hub.needed import distributions
+from zoo.hub.publishing import facts
 from zoo.hub.record import RecordError, split
 from zoo.registry import registry
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from zoo.hub import facts
-from zoo.hub.card import toml
-from zoo.hub.markup import chip, command, figures, page
-from zoo.hub.plot import Point, plot
+from zoo.hub.publishing import facts
+from zoo.hub.publishing.card import toml
+from zoo.hub.publishing.markup import chip, command, figures, page
+from zoo.hub.publishing.plot import Point, plot
+from zoo.hub.publishing.samples import Sample, jpeg
 from zoo.hub.record import Record
-from zoo.hub.samples import Sample, jpeg
 
 
 def record_page(record: Record, samples: Sequence[Sample] = (), history: Sequence[Point] = ()) -> str:

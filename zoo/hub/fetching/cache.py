@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from zoo.hub.lock import locked
+from zoo.hub.fetching.lock import locked
 
 _YES = ("1", "true", "yes", "on")
 _SWITCHES = ("ZOO_OFFLINE", "HF_HUB_OFFLINE")

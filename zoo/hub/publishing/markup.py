@@ -3,7 +3,7 @@
 from html import escape
 
 from zoo.config import Color
-from zoo.hub import facts
+from zoo.hub.publishing import facts
 from zoo.hub.record import Record
 
 GENERATOR = "zoo hub publish"

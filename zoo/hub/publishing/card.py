@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.hub import facts
+from zoo.hub.publishing import facts
 from zoo.hub.record import Record
 
 LIBRARY = "zoo"

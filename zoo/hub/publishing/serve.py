@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from zoo.errors import ZooError
 from zoo.hub.index import FILE
-from zoo.hub.placing import PAGE
+from zoo.hub.publishing.placing import PAGE
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",

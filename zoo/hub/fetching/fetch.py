@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.hub.address import local_path
-from zoo.hub.cache import offline_switch
-from zoo.hub.file import DownloadError, RemoteFile
-from zoo.hub.lock import locked
-from zoo.hub.partial import Partial
-from zoo.hub.transfer import PAGES, DiskFullError, InterruptedTransferError, Progress, RefusedError, Transfer
+from zoo.hub.fetching.address import local_path
+from zoo.hub.fetching.cache import offline_switch
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.lock import locked
+from zoo.hub.fetching.partial import Partial
+from zoo.hub.fetching.transfer import PAGES, DiskFullError, InterruptedTransferError, Progress, RefusedError, Transfer
 
 logger = logging.getLogger("zoo")
 

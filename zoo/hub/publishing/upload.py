@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import ZooError
-from zoo.hub.address import hugging_face
-from zoo.hub.cache import offline_switch
+from zoo.hub.fetching.address import hugging_face
+from zoo.hub.fetching.cache import offline_switch
 from zoo.hub.index import FILE
-from zoo.hub.markup import GENERATOR
-from zoo.hub.overview import readme
-from zoo.hub.placing import PAGE, Placed, Prepared, place, taken
-from zoo.hub.prepare import Wanted, prepare
+from zoo.hub.publishing.markup import GENERATOR
+from zoo.hub.publishing.overview import readme
+from zoo.hub.publishing.placing import PAGE, Placed, Prepared, place, taken
+from zoo.hub.publishing.prepare import Wanted, prepare
 from zoo.hub.record import Record
 
 if TYPE_CHECKING:

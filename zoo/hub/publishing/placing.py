@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import atomic_path
+from zoo.hub.fetching.lock import locked
 from zoo.hub.index import FILE, read_index, write_index
-from zoo.hub.lock import locked
-from zoo.hub.markup import GENERATOR
-from zoo.hub.overview import overview
+from zoo.hub.publishing.markup import GENERATOR
+from zoo.hub.publishing.overview import overview
 from zoo.hub.record import Record, RecordError
 from zoo.hub.shards import shard_name
 

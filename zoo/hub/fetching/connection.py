@@ -11,7 +11,7 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from zoo import __version__
-from zoo.hub.address import token, web_address
+from zoo.hub.fetching.address import token, web_address
 
 _SLOWEST = 1024  # bytes per second below which a transfer counts as stalled
 _LONGEST_ANSWER = 1 << 20  # bytes of headers

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zoo.hub.cache import switched_on
-from zoo.hub.fetch import Way, obtain
-from zoo.hub.file import DownloadError, RemoteFile
-from zoo.hub.transfer import Progress
+from zoo.hub.fetching.cache import switched_on
+from zoo.hub.fetching.fetch import Way, obtain
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.transfer import Progress
 
 __all__ = ["DownloadError", "Progress", "download", "progress_on_stderr"]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from zoo.hub.address import local_path, token, web_address
-from zoo.hub.connection import Patience, RedirectionError, open_url
-from zoo.hub.file import DownloadError, RemoteFile
-from zoo.hub.partial import Partial
+from zoo.hub.fetching.address import local_path, token, web_address
+from zoo.hub.fetching.connection import Patience, RedirectionError, open_url
+from zoo.hub.fetching.file import DownloadError, RemoteFile
+from zoo.hub.fetching.partial import Partial
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and the bytes in all, where that is known."""

@@ -11,17 +11,17 @@ from typing import Any
 from zoo.data.dataset import SegmentationDataset
 from zoo.errors import CheckpointError
 from zoo.evaluation.evaluate import ClassNameWarning, Progress, evaluate
-from zoo.hub import facts
-from zoo.hub.card import card
 from zoo.hub.checkpoint import HALF, load, read_tensors, write_state
-from zoo.hub.claims import measured
 from zoo.hub.golden import TOLERANCE, deviation, replay, rounding, write_golden
 from zoo.hub.header import Header, read_header
-from zoo.hub.page import record_page
-from zoo.hub.placing import Prepared
-from zoo.hub.plot import Point
+from zoo.hub.publishing import facts
+from zoo.hub.publishing.card import card
+from zoo.hub.publishing.claims import measured
+from zoo.hub.publishing.page import record_page
+from zoo.hub.publishing.placing import Prepared
+from zoo.hub.publishing.plot import Point
+from zoo.hub.publishing.samples import Sample, jpeg, samples, sheet
 from zoo.hub.record import Record
-from zoo.hub.samples import Sample, jpeg, samples, sheet
 from zoo.model import SegmentationModel
 from zoo.training.folder import RunFolder
 

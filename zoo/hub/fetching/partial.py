@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zoo.hub.file import RemoteFile
+from zoo.hub.fetching.file import RemoteFile
 
 
 class Partial:

@@ -7,10 +7,10 @@ from pathlib import Path
 from zoo.data.catalog import open_dataset
 from zoo.errors import RunError, ZooError
 from zoo.evaluation.evaluate import Progress
-from zoo.hub.claims import claims, measured, record_name
 from zoo.hub.header import read_header
-from zoo.hub.placing import place, staging, taken
-from zoo.hub.prepare import Wanted, prepare
+from zoo.hub.publishing.claims import claims, measured, record_name
+from zoo.hub.publishing.placing import place, staging, taken
+from zoo.hub.publishing.prepare import Wanted, prepare
 from zoo.hub.record import Record, RecordError
 from zoo.training.folder import RunFolder
 
@@ -93,7 +93,7 @@ def publish(
         report=report,
     )
     if remote:
-        from zoo.hub.upload import upload
+        from zoo.hub.publishing.upload import upload
 
         return upload(wanted, str(to), force=force)
     with staging(folder) as stage:

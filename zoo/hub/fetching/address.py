@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from zoo.hub.file import DownloadError, is_path
+from zoo.hub.fetching.file import DownloadError, is_path
 
 _HUGGING_FACE = "https://huggingface.co"
 _HF = re.compile(

@@ -1,0 +1,1 @@
+"""Fetching files: addresses, locks, partial files, digests."""

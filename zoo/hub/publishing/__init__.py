@@ -1,0 +1,1 @@
+"""Adding weights to a hub, and showing them: records, cards, pages, upload, server."""
