@@ -22,7 +22,6 @@ def claims(header: Header, licence: Mapping[str, str] | None, summary: str | Non
     """The part of a record that is known before the weights are read.
 
     Raises:
-        RecordError: A licence is missing.
         CheckpointError: The model comes from a plugin that others cannot install.
     """
     trained = trained_on(header)
@@ -38,11 +37,15 @@ def claims(header: Header, licence: Mapping[str, str] | None, summary: str | Non
     }
 
 
-def record_name(name: str | None, header: Header) -> str:
-    """The name to publish under; raises `RecordError` where it is no name, or another model's."""
+def record_name(name: str | None, header: Header, stem: str) -> str:
+    """The name to publish under: by default the model's with the data's, or with `stem` where no data are known.
+
+    Raises:
+        RecordError: It is no name, or another model's.
+    """
     model = header.config.name
     if name is None:
-        tag = re.sub(r"[^A-Za-z0-9_+]+", "_", str(trained_on(header).get("name", ""))).strip("_")
+        tag = re.sub(r"[^A-Za-z0-9_+]+", "_", str(trained_on(header).get("name") or stem)).strip("_")
         if not tag:
             raise RecordError(f"the file does not say what {model} was trained on; give --name {model}.TAG")
         name = f"{model}.{tag}"
@@ -54,21 +57,27 @@ def record_name(name: str | None, header: Header) -> str:
 
 
 def licences(given: Mapping[str, str] | None, header: Header) -> dict[str, str]:
-    """The licences of weights and data: given, in the file, or known of the data set; raises `RecordError`."""
+    """The licences of weights and data, as far as they are given, in the file, or known of the data set."""
     stored = header.record.get("licence")
     known = dict(stored) if isinstance(stored, dict) else {}
     spec = None if known.get("data") else registry().lookup("dataset", str(trained_on(header).get("name") or "-"))
     if spec is not None and isinstance(spec.meta.get("licence"), str):
         known["data"] = spec.meta["licence"]
     known |= {key: text for key, text in (given or {}).items() if text and text.strip()}
-    lacking = [key for key in ("weights", "data") if not str(known.get(key, "")).strip()]
-    if lacking:
-        options = " and ".join(f"--licence-{key} LICENCE" for key in lacking)
-        raise RecordError(
-            f"the licence of the {' and of the '.join(lacking)} is missing: say what others may do, with {options} "
-            "(as 'MIT', 'CC BY-NC 4.0')"
-        )
-    return {key: str(text).strip() for key, text in sorted(known.items()) if key in ("weights", "data")}
+    said = {key: str(text).strip() for key, text in sorted(known.items()) if key in ("weights", "data")}
+    return {key: text for key, text in said.items() if text}
+
+
+def unlicensed(licence: Mapping[str, str]) -> str | None:
+    """What to say of licences that are missing: nobody else may use the weights; None where none is."""
+    lacking = [key for key in ("weights", "data") if key not in licence]
+    if not lacking:
+        return None
+    options = " and ".join(f"--licence-{key} LICENCE" for key in lacking)
+    return (
+        f"the licence of the {' and of the '.join(lacking)} is unknown, and the card says so: nobody knows what "
+        f"they may do; publish again with {options} (as 'MIT', 'CC BY-NC 4.0') and --force"
+    )
 
 
 def needs(config: ModelConfig) -> list[str]:

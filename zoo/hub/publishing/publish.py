@@ -8,7 +8,7 @@ from zoo.data.catalog import open_dataset
 from zoo.errors import RunError, ZooError
 from zoo.evaluation.evaluate import Progress
 from zoo.hub.header import read_header
-from zoo.hub.publishing.claims import claims, measured, record_name
+from zoo.hub.publishing.claims import claims, measured, record_name, unlicensed
 from zoo.hub.publishing.placing import place, staging, taken
 from zoo.hub.publishing.prepare import Wanted, prepare
 from zoo.hub.record import Record, RecordError
@@ -58,7 +58,7 @@ def publish(
         The record, as the hub's index has it.
 
     Raises:
-        RecordError: The name is another model's or taken; a licence is missing; the hub cannot be written.
+        RecordError: The name is another model's or taken; the hub cannot be written.
         CheckpointError: The weights are damaged or not finite, or come from a plugin that others cannot install.
         ZooError: What else is wrong with the model, the data or the connection.
     """
@@ -66,8 +66,10 @@ def publish(
         raise ZooError("there is nothing to measure on: give data")
     weights = weight_file(source)
     header = read_header(weights)
-    chosen = record_name(name, header)
+    chosen = record_name(name, header, weights.stem)
     table = claims(header, licence, summary)
+    if report is not None and (warning := unlicensed(table["licence"])):
+        report(warning)
     remote = str(to).startswith("hf:")
     folder = Path(to).expanduser().absolute()
     if not remote:
