@@ -262,7 +262,7 @@ def test_published_weights_of_an_encoder_by_tag(web, tmp_path, monkeypatch):
     torch.save(net.state_dict(), path)
     content = path.read_bytes()
     web.misbehave(loopback.serve(content), path=source["name"], always=True)
-    source |= {"urls": [web.url(source["name"])], "sha256": hashlib.sha256(content).hexdigest()}
+    source = {**source, "urls": [web.url(source["name"])], "sha256": hashlib.sha256(content).hexdigest()}
     hub = tmp_path / "hub"
     hub.mkdir()
     hub_world.write(hub, [{**record, "sources": [source]}])
