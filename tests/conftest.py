@@ -13,9 +13,10 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # tests run in parallel processes; more threads only get in each other's way
 os.environ["HF_HUB_OFFLINE"] = "1"
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 
 import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +7,18 @@ from torch import nn
 from torchvision.transforms.v2 import functional as tv
 
 from zoo.config import IMAGENET_MEAN, IMAGENET_STD, InputSpec
-from zoo.ops import BatchNorm2d, BilinearUpsample, bilinear_kernel, conv_norm_act, crop, normalize, pad_to, resize
+from zoo.ops import (
+    BatchNorm2d,
+    BilinearUpsample,
+    _window_means,
+    bilinear_kernel,
+    ceil_div,
+    conv_norm_act,
+    crop,
+    normalize,
+    pad_to,
+    resize,
+)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16, 32])
@@ -121,3 +134,15 @@ def test_pad_to_adds_zeros_at_the_bottom_and_the_right(size, multiple, minimum, 
     assert y.shape[-2:] == wanted
     assert torch.equal(y[..., : size[0], : size[1]], x)
     assert y.sum().item() == pytest.approx(x.sum().item())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
+def test_window_means_are_adaptive_pooling(count):
+    for length in range(1, 30):
+        x = torch.randn(2, 3, length, length + 5, dtype=torch.double)
+        rows, columns = (_window_means(count, side, x) for side in (length, length + 5))
+        torch.testing.assert_close(rows @ x @ columns.mT, F.adaptive_avg_pool2d(x, count), rtol=1e-12, atol=1e-12)
+
+
+def test_ceil_div():
+    assert all(ceil_div(a, b) == math.ceil(a / b) for a in range(1, 60) for b in range(1, 20))

@@ -9,6 +9,31 @@ from torch import Tensor, nn
 from zoo.config import InputSpec
 
 
+class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
+    """Means over a fixed grid of windows, as `torch.nn.AdaptiveAvgPool2d`, which no exporter can write for all sizes.
+
+    While a model is exported the means are two matrix products, equal up to rounding.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not torch.compiler.is_exporting():
+            return super().forward(input)
+        cells = self.output_size if isinstance(self.output_size, tuple) else (self.output_size, self.output_size)
+        rows, columns = (
+            _window_means(int(count or 1), length, input)
+            for count, length in zip(cells, input.shape[-2:], strict=True)
+        )
+        return rows @ input @ columns.mT
+
+
+def _window_means(count: int, length: int, like: Tensor) -> Tensor:
+    """(count, length): row i averages the cells from ⌊i · length / count⌋ to ⌈(i + 1) · length / count⌉."""
+    cell = torch.arange(length, device=like.device) * count
+    window = torch.arange(count, device=like.device).view(-1, 1) * length
+    inside = ((cell > window - count) & (cell < window + length)).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)
+
+
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
     """Resize (N, C, h, w) bilinearly to `size` = (H, W).
 
@@ -205,14 +230,24 @@ def normalize(image: Tensor, spec: InputSpec) -> Tensor:
     x = image.float() if not image.is_floating_point() else image
     if spec.order == "BGR":
         x = x.flip(-3)
-    mean = torch.tensor(spec.mean, dtype=x.dtype, device=x.device).view(-1, 1, 1)
-    std = torch.tensor(spec.std, dtype=x.dtype, device=x.device).view(-1, 1, 1)
+    mean, std = (
+        torch.tensor(values, dtype=x.dtype).to(x.device, non_blocking=True).view(-1, 1, 1)  # without waiting for a GPU
+        for values in (spec.mean, spec.std)
+    )
     return (x * scale - mean) / std
+
+
+def ceil_div(length: int, step: int) -> int:
+    """How many steps cover a length, both positive: length / step, rounded up.
+
+    The usual ``-(-length // step)`` divides a negative number, which ONNX rounds the other way.
+    """
+    return (length + step - 1) // step
 
 
 def pad_to(x: Tensor, multiple: int, minimum: int = 1) -> Tensor:
     """Pad (N, C, H, W) at the bottom and the right with zeros to at least `minimum` and a multiple of `multiple`."""
     if multiple == 1 and minimum == 1:
         return x
-    height, width = (max(-(-length // multiple) * multiple, minimum) for length in x.shape[-2:])
+    height, width = (max(ceil_div(length, multiple) * multiple, minimum) for length in x.shape[-2:])
     return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))

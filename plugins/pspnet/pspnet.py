@@ -14,7 +14,7 @@ from zoo.errors import OptionError
 from zoo.heads import FCNHead, ScoreHead, auxiliary_tap
 from zoo.interfaces import Decoder, EncoderPlan, Features, FeatureSpec
 from zoo.model import SegmentationModel
-from zoo.ops import conv_norm_act, resize
+from zoo.ops import AdaptiveAvgPool2d, conv_norm_act, resize
 from zoo.options import whole_numbers
 
 
@@ -86,7 +86,7 @@ class PSPDecoder(Decoder):
         self.align_corners = align_corners
         share = max(tap.channels // len(bins), 1)
         self.ppm = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(size), *conv_norm_act(tap.channels, share, 1)) for size in bins
+            nn.Sequential(AdaptiveAvgPool2d(size), *conv_norm_act(tap.channels, share, 1)) for size in bins
         )
         self.bottleneck = conv_norm_act(tap.channels + share * len(bins), width)
         self.dropout = nn.Dropout2d(dropout)

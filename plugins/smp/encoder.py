@@ -11,7 +11,7 @@ from zoo.plugins.smp.library import fetching, library
 from zoo.config import InputSpec
 from zoo.errors import IncompatibleError
 from zoo.interfaces import Encoder, Features, FeatureSpec
-from zoo.ops import crop, pad_to
+from zoo.ops import ceil_div, crop, pad_to
 
 
 class Pyramid(Encoder):
@@ -45,7 +45,7 @@ class Pyramid(Encoder):
         maps = {f"stage{index}": found for index, found in enumerate(self.model(pad_to(x, *self.padding)))}
         if not self.whole:
             maps = {
-                tap.name: crop(maps[tap.name], (-(-height // tap.stride), -(-width // tap.stride)))
+                tap.name: crop(maps[tap.name], (ceil_div(height, tap.stride), ceil_div(width, tap.stride)))
                 for tap in self.features
                 if tap.name in taps
             }

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from zoo.plugins.unet.layers import initialise, mirror
 
 from zoo.interfaces import Encoder, Features, FeatureSpec
-from zoo.ops import BatchNorm2d
+from zoo.ops import BatchNorm2d, ceil_div
 
 
 class ContractingPath(Encoder):
@@ -89,5 +89,5 @@ class ContractingPath(Encoder):
         """
         scale = 1 << self.levels
         taken = 4 * (scale - 1)
-        cells = -(-(length + taken) // scale)
+        cells = ceil_div(length + taken, scale)
         return scale * (cells + 4) + taken

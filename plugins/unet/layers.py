@@ -47,6 +47,7 @@ def mirror(x: Tensor, before: int, height: int, width: int) -> Tensor:
     for dim, length in ((-2, height), (-1, width)):
         size = x.shape[dim]
         period = max(2 * size - 2, 1)
-        position = torch.remainder(torch.arange(-before, length - before, device=x.device), period)
+        position = torch.arange(-before, length - before, device=x.device)
+        position = torch.remainder(position, torch.full_like(position, period))  # ONNX knows it of two tensors only
         x = x.index_select(dim, torch.minimum(position, period - position) if size > 1 else position)
     return x

@@ -14,6 +14,7 @@ _COMMANDS = {
     "train": "Train a model on a data set.",
     "eval": "Measure a weight file on a data set.",
     "predict": "Segment pictures with a weight file.",
+    "export": "Write a model to a file that runs without Zoo: ONNX, torch.export.",
     "hub": "Published weights: list, fetch, verify, publish, convert, serve.",
     "demo": "Train, measure and look at a small model, in about three minutes.",
     "plugins": "Show the plugins and how they fare.",

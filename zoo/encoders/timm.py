@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.config import InputSpec
 from zoo.errors import IncompatibleError, OptionError, UnknownNameError, did_you_mean
 from zoo.interfaces import Encoder, Features, FeatureSpec
-from zoo.ops import crop, pad_to
+from zoo.ops import ceil_div, crop, pad_to
 
 
 class TimmEncoder(Encoder):
@@ -92,7 +92,7 @@ class TimmEncoder(Encoder):
             maps = [feature.permute(0, 3, 1, 2) for feature in maps]
         return Features(
             {
-                tap.name: crop(feature, (-(-height // tap.stride), -(-width // tap.stride)))
+                tap.name: crop(feature, (ceil_div(height, tap.stride), ceil_div(width, tap.stride)))
                 for tap, feature in zip(self.features, maps, strict=True)
                 if tap.name in taps
             },

@@ -1,0 +1,229 @@
+"""Exporting a model, and proving that the file answers as the model does."""
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo.errors import IncompatibleError, OptionError, ZooError
+from zoo.export.picture import PictureModel, description
+from zoo.files import atomic_path
+from zoo.inference.forward import answering
+from zoo.model import SegmentationModel
+from zoo.registry import registry
+
+FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
+"""Format → the suffix of its files."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit, relative to the largest logit."""
+
+AGREEMENT = 0.999
+"""Least share of pixels with the same label; between two equal scores either is right."""
+
+_LARGEST_PROTOBUF = 1_900_000_000
+
+Runner = Callable[[Tensor], list[Tensor]]
+
+
+class Parity(NamedTuple):
+    """How a file compares with the model on a random picture.
+
+    Attributes:
+        size: (N, C, H, W) of the input.
+        deviation: Largest difference of a logit, relative to the largest logit.
+        agreement: Share of pixels with the same label.
+    """
+
+    size: tuple[int, ...]
+    deviation: float
+    agreement: float
+
+
+def export(
+    model: SegmentationModel,
+    path: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    size: tuple[int, int] = (256, 320),
+    second: tuple[int, int] | None = None,
+    static: bool = False,
+    opset: int = 20,
+) -> list[Parity]:
+    """Write a model to a file that runs without Zoo; it appears only if it answers as the model does.
+
+    Batch, height and width stay free, so the file is tried at the size it was made at and at a second one.
+
+    Args:
+        model: Any model on the CPU; its mode does not matter.
+        path: The file.
+        format: ``"onnx"`` (for onnxruntime and others) or ``"pt2"`` (``torch.export.load``).
+        size: (H, W) to trace at.
+        second: (H, W) to compare at as well; None: about two thirds of `size`, odd.
+        static: Fix the size to (1, C) and `size`, for nets or runtimes that need it.
+        opset: Version of ONNX's operators.
+
+    Returns:
+        The comparisons.
+
+    Raises:
+        OptionError: An unknown format, or a size that is none.
+        IncompatibleError: The manifest says that the net cannot be exported, or torch or ONNX cannot express it.
+        ZooError: The file answers differently from the model; nothing is written. Or a package is missing.
+    """
+    path = Path(path)
+    if format not in FORMATS:
+        raise OptionError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    if min(size) < 1 or (second is not None and min(second) < 1):
+        raise OptionError(f"sizes are height and width of at least 1, got {size} and {second}")
+    _allowed(model, static)
+    if format == "onnx":
+        _installed("onnx", "onnxscript", "onnxruntime")
+    other = second or (max(size[0] * 2 // 3, 1) | 1, max(size[1] * 3 // 4, 1) | 1)
+    with answering(model):
+        wrapped = PictureModel(model, _answers(model)).eval()
+        program = _trace(wrapped, size, static=static)
+        with atomic_path(path) as temporary:
+            if format == "onnx":
+                _write_onnx(program, wrapped, temporary, opset)
+                run = _onnx_runner(temporary)
+            else:
+                _write_pt2(program, wrapped, temporary)
+                run = _pt2_runner(temporary)
+            channels = model.config.in_channels
+            shapes = [(1, channels, *size)] if static else [(2, channels, *size), (1, channels, *other)]
+            return [_compare(wrapped, run, shape, path) for shape in shapes]
+
+
+def _allowed(model: SegmentationModel, static: bool) -> None:
+    specs = [registry().lookup("architecture", model.config.architecture)]
+    specs.append(registry().lookup("model", model.config.name))
+    if model.config.encoder is not None:
+        specs.append(registry().lookup("encoder", model.config.encoder))
+    for spec in specs:
+        if spec is not None and "export" in spec.meta.get("cannot", []) and not static:
+            raise IncompatibleError(
+                f"{spec.kind} {spec.name!r} cannot be exported for pictures of any size, says its manifest; "
+                "try one fixed size (--static)"
+            )
+
+
+def _installed(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ZooError(
+            f'exporting to ONNX needs {", ".join(missing)}: not installed; pip install "zoo-segmentation[onnx]"'
+        )
+
+
+def _answers(model: SegmentationModel) -> tuple[str, ...]:
+    return ("out", *model.further)
+
+
+def _trace(wrapped: PictureModel, size: tuple[int, int], *, static: bool) -> torch.export.ExportedProgram:
+    channels = wrapped.model.config.in_channels
+    example = torch.zeros((1 if static else 2, channels, *size), dtype=torch.uint8)
+    free = torch.export.Dim.DYNAMIC
+    shapes = None if static else {"image": {0: free, 2: free, 3: free}}
+    try:
+        with _fresh_compiler(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(wrapped, (example,), dynamic_shapes=shapes, strict=True)
+    except Exception as error:  # torch raises a dozen kinds for what it cannot trace
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        advice = "" if static else "; try one fixed size (--static)"
+        raise IncompatibleError(f"{wrapped.model.config.name} cannot be exported: {reason}{advice}") from error
+
+
+def _write_onnx(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path, opset: int) -> None:
+    total = sum(tensor.nbytes for tensor in wrapped.state_dict().values())
+    if total > _LARGEST_PROTOBUF:
+        raise IncompatibleError(f"the weights take {total:,} bytes; one ONNX file holds less than 2 GB")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=["image"],
+                output_names=wrapped.output_names,
+                opset_version=opset,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # one for every kind of operator that has no counterpart
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else type(error).__name__
+        raise IncompatibleError(f"{wrapped.model.config.name} cannot be written as ONNX: {reason}") from error
+    assert made is not None
+    made.model.metadata_props["zoo"] = description(wrapped.model)
+    made.save(str(path), external_data=False)
+
+
+def _write_pt2(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, str(path), extra_files={"zoo.json": description(wrapped.model)})
+
+
+def _onnx_runner(path: Path) -> Runner:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+    def run(image: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(value) for value in session.run(None, {"image": image.numpy()})]
+
+    return run
+
+
+def _pt2_runner(path: Path) -> Runner:
+    module = torch.export.load(str(path)).module()
+    return lambda image: list(module(image))
+
+
+def _compare(wrapped: PictureModel, run: Runner, shape: tuple[int, ...], path: Path) -> Parity:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    expected = list(wrapped(image))
+    try:
+        found = run(image)
+    except Exception as error:  # whatever the runtime raises
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise ZooError(f"{path} is not written: it does not run at {shape}: {reason[-300:]}") from error
+    deviation = _deviation(found[1:], expected[1:])
+    agreement = float((found[0] == expected[0]).float().mean()) if found[0].shape == expected[0].shape else 0.0
+    if not deviation <= TOLERANCE or agreement < AGREEMENT:
+        raise ZooError(
+            f"{path} is not written: at {shape} it answers differently from the model: logits off by {deviation:.1e} "
+            f"of the largest (at most {TOLERANCE:.0e}), {agreement:.2%} of the labels equal (at least {AGREEMENT:.1%})"
+        )
+    return Parity(shape, deviation, agreement)
+
+
+def _deviation(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    worst = 0.0
+    for mine, exact in zip(found, expected, strict=True):
+        if mine.shape != exact.shape:
+            return float("inf")
+        worst = max(worst, float((mine - exact).abs().max() / exact.abs().max().clamp_min(1e-12)))
+    return worst
+
+
+@contextmanager
+def _fresh_compiler() -> Iterator[None]:
+    """All models share the code of `SegmentationModel.forward`; dynamo gives up on code that it saw too often."""
+    dynamo: Any = torch._dynamo
+    dynamo.reset()
+    try:
+        yield
+    finally:
+        dynamo.reset()
