@@ -178,9 +178,10 @@ def test_verify_replays_what_is_here(published, tmp_path):
     (wrong,) = [outcome for outcome in json.loads(result.stdout) if outcome["status"] == "wrong"]
     assert wrong["name"] == name
     (published / name / f"{name}.safetensors").unlink()
-    result = runner.invoke(cli, ["hub", "verify", "--hub", str(published)])
-    assert result.exit_code == 1
-    assert "1 wrong" in result.output
+    for arguments in (["--hub", str(published)], [str(published)]):
+        result = runner.invoke(cli, ["hub", "verify", *arguments])
+        assert result.exit_code == 1
+        assert "1 wrong" in result.output
 
 
 def test_gc_removes_what_nobody_needs_and_nothing_else(published, foreign, web, tmp_path, monkeypatch):
@@ -242,6 +243,7 @@ def test_list_and_info(published):
     assert listed.exit_code == 0
     assert "unet_l4.camvid" in listed.output
     assert "50.0 % mIoU" in listed.output
+    assert runner.invoke(cli, ["hub", "list", str(published)]).output.count("\n") == 2
     records = json.loads(runner.invoke(cli, ["hub", "list", "--json"]).stdout)
     assert {"fcn8s_vgg16.voc", "unet_l4.camvid", NAME} <= {record["name"] for record in records}
     shown = json.loads(runner.invoke(cli, ["hub", "info", "unet_l4.camvid", "--json"]).stdout)

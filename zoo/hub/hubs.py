@@ -97,6 +97,11 @@ def hubs() -> list[Hub]:
     return [*(Hub(address) for address in addresses), *([Hub(str(shipped))] if shipped is not None else [])]
 
 
+def is_hub(text: str) -> bool:
+    """Whether a text is the address of a hub rather than a name: it has a scheme, or is a folder with an index."""
+    return "://" in text or (Path(text) / FILE).is_file()
+
+
 def shipped_folder() -> Path | None:
     """The hub that comes with Zoo: ``hub/`` in a checkout, ``zoo/hub/shipped`` in a wheel; None where neither is."""
     package = Path(__file__).parents[1]

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pattern", default="*")
+@click.argument("pattern", metavar="[PATTERN|HUB]", default="*")
 @click.option("--hub", metavar="ADDRESS", help="Only this hub: a folder, https://…, hf://org/repo.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the records.")
 def command(pattern: str, hub: str | None, as_json: bool) -> None:
-    """List published weights whose name fits PATTERN (shell wildcards; all by default)."""
-    from zoo.hub.hubs import Hub, all_records
+    """List published weights whose name fits PATTERN (shell wildcards; all by default), or all of a hub."""
+    from zoo.hub.hubs import Hub, all_records, is_hub
 
+    if hub is None and is_hub(pattern):
+        hub, pattern = pattern, "*"
     records = Hub(hub).records() if hub is not None else list(all_records())
     chosen = sorted(
         (record for record in records if fnmatchcase(record.name, pattern) or fnmatchcase(record.model, pattern)),

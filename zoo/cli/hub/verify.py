@@ -9,7 +9,7 @@ from zoo.cli._text import printable, table
 
 
 @click.command()
-@click.argument("names", metavar="[MODEL.TAG]...", nargs=-1)
+@click.argument("names", metavar="[MODEL.TAG|HUB]...", nargs=-1)
 @click.option("--hub", metavar="ADDRESS", help="Only this hub: a folder, https://…, hf://org/repo.")
 @click.option("--fetch", is_flag=True, help="Fetch what is not here yet; otherwise it is left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array: name, status, what is wrong.")
@@ -20,19 +20,19 @@ def command(names: tuple[str, ...], hub: str | None, fetch: bool, as_json: bool)
 
     \b
     zoo hub verify
-    zoo hub verify --hub my_hub
+    zoo hub verify my_hub
     """
-    from zoo.hub.hubs import Hub, all_records, find_record
+    from zoo.hub.hubs import Hub, all_records, find_record, is_hub
     from zoo.hub.verify import verify
 
-    if names:
-        records = [find_record(name) for name in names]
-        fetch = True
-    else:
-        records = Hub(hub).records() if hub is not None else list(all_records())
+    jobs = [(find_record(name), True) for name in names if not is_hub(name)]
+    for address in [*(name for name in names if is_hub(name)), *([hub] if hub is not None else [])]:
+        jobs += [(record, fetch) for record in Hub(address).records()]
+    if not names and hub is None:
+        jobs = [(record, fetch) for record in all_records()]
     outcomes = []
-    for record in records:
-        outcome = verify(record, fetch=fetch)
+    for record, wanted in jobs:
+        outcome = verify(record, fetch=wanted)
         outcomes.append(outcome)
         if not as_json and outcome.status != "not here":
             click.echo(table([[printable(outcome.name), outcome.status, printable(outcome.message)]]))
