@@ -20,8 +20,7 @@ class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
             return super().forward(input)
         cells = self.output_size if isinstance(self.output_size, tuple) else (self.output_size, self.output_size)
         rows, columns = (
-            _window_means(int(count or 1), length, input)
-            for count, length in zip(cells, input.shape[-2:], strict=True)
+            _window_means(int(count or 1), length, input) for count, length in zip(cells, input.shape[-2:], strict=True)
         )
         return rows @ input @ columns.mT
 
