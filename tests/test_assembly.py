@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.assembly import Plan, build, find_encoder, resolve
+from zoo.assembly import build, find_encoder, resolve
 from zoo.config import IMAGENET_MEAN
 from zoo.errors import IncompatibleError, OptionError, UnknownNameError
 from zoo.heads import ScoreHead
 from zoo.interfaces import Decoder, Encoder, Features, FeatureSpec
 from zoo.model import SegmentationModel
+from zoo.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("fresh_registry", "narrow_vgg")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from zoo.assembly import accepted_options
 from zoo.compatibility import fits
 from zoo.discovery import discover
 from zoo.encoders import vgg
 from zoo.manifest import Spec
+from zoo.plan import accepted_options
 from zoo.registry import Registry
 from zoo.testing import PROPERTIES, Subject, check
 from zoo.testing.properties import SHAPES

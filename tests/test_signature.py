@@ -4,8 +4,8 @@ import sys
 import pytest
 
 import zoo
-from zoo.assembly import accepted_options
 from zoo.manifest import Spec
+from zoo.plan import accepted_options
 from zoo.signature import static_options
 
 

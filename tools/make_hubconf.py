@@ -6,9 +6,9 @@ python tools/make_hubconf.py
 import textwrap
 from pathlib import Path
 
-from zoo.assembly import accepted_options
 from zoo.hub.hubs import of_plugins
 from zoo.manifest import Spec
+from zoo.plan import accepted_options
 from zoo.registry import registry
 
 HUBCONF = Path(__file__).parents[1] / "hubconf.py"

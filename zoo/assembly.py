@@ -2,21 +2,19 @@
 
 import inspect
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from zoo.compatibility import missing
 from zoo.config import ModelConfig
 from zoo.errors import IncompatibleError, OptionError, UnknownNameError, ZooError, did_you_mean
-from zoo.interfaces import Encoder, FeatureSpec
 from zoo.manifest import Spec
 from zoo.model import SegmentationModel
+from zoo.plan import Plan, accepted_options, check_value
 from zoo.registry import registry
 
 DEFAULT_CLASSES = 21
-_SUPPLIED = {"self", "name", "taps", "in_channels", "num_classes", "encoder"}
-"""Parameters that the assembly fills in itself; they are not options."""
 
 
 def create_model(
@@ -148,7 +146,7 @@ def resolve(
                 f"{name!r} has no option {option!r}.{did_you_mean(option, parameters)} "
                 f"It accepts: {', '.join(sorted(parameters)) or 'none'}."
             )
-        _takes(option, given[option], parameters[option].default)
+        check_value(option, given[option], parameters[option].default)
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in given:
             raise OptionError(f"{name!r} needs the option {option!r}")
@@ -185,7 +183,7 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
         options["encoder_weights"] = encoder_weights
     own = {key: options.pop(key) for key in list(options) if key in accepted_options(spec)}
     for option, value in own.items():
-        _takes(option, value, accepted_options(spec)[option].default)
+        check_value(option, value, accepted_options(spec)[option].default)
     given = inspect.signature(target).parameters
     if config.encoder is None and "encoder" in given and given["encoder"].default is inspect.Parameter.empty:
         raise OptionError(f"{spec.name!r} needs an encoder")
@@ -243,57 +241,6 @@ def find_encoder(name: str, near: str | None = None) -> Spec:
     return known.get("encoder", name, near)
 
 
-def accepted_options(spec: Spec) -> dict[str, inspect.Parameter]:
-    """The options of a component: the explicit parameters of its target that the assembly does not fill in.
-
-    Raises:
-        OptionError: The target swallows any keyword, so that a typo would go unnoticed.
-    """
-    if not spec.target and spec.object is None:
-        return {}
-    parameters = inspect.signature(spec.load()).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        raise OptionError(f"{spec.kind} {spec.name!r} takes **kwargs; a component must name its options")
-    return {name: parameter for name, parameter in parameters.items() if name not in _SUPPLIED}
-
-
-class Plan:
-    """An encoder that is chosen but not built (`zoo.interfaces.EncoderPlan`)."""
-
-    def __init__(self, spec: Spec, name: str, in_channels: int, options: Mapping[str, Any]) -> None:
-        self.name = name
-        self.in_channels = in_channels
-        self.output_strides = tuple(spec.offers.get("output_strides", ()))
-        self.target = spec.load()
-        self._options = dict(options)
-        self._accepted = accepted_options(spec)
-        for option, value in self._options.items():
-            if option not in self._accepted:
-                raise OptionError(f"encoder {name!r} has no option {option!r}")
-            _takes(option, value, self._accepted[option].default)
-        own_name = name.removeprefix(f"{spec.plugin}/")
-        self._family = (own_name,) if "name" in inspect.signature(self.target).parameters else ()
-
-    def supported(self, **wishes: Any) -> Mapping[str, Any]:
-        return {key: value for key, value in wishes.items() if key in self._accepted}
-
-    def offers(self, **options: Any) -> tuple[FeatureSpec, ...]:
-        merged = {**options, **self._options}
-        relevant = inspect.signature(self.target.offers).parameters
-        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in relevant.values())
-        merged.pop("encoder_weights", None)
-        found = self.target.offers(
-            *self._family, **{key: value for key, value in merged.items() if takes_all or key in relevant}
-        )
-        return tuple(found)
-
-    def build(self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any) -> Encoder:
-        merged = {**options, **self._options}
-        encoder = self.target(*self._family, taps=taps, in_channels=in_channels or self.in_channels, **merged)
-        assert isinstance(encoder, Encoder)
-        return encoder
-
-
 def _model_or_architecture(name: str) -> Spec:
     found = registry().lookup("model", name) or registry().lookup("architecture", name)
     if found is None:
@@ -302,14 +249,6 @@ def _model_or_architecture(name: str) -> Spec:
             f"there is no model or architecture named {name!r}.{did_you_mean(name, known)} `zoo list` shows all models."
         )
     return found
-
-
-def _takes(option: str, value: object, default: object) -> None:
-    """Refuse a value that is not of the kind of the option's default."""
-    kinds: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
-    kind = kinds.get(type(default))
-    if kind is not None and (not isinstance(value, kind) or isinstance(value, bool) > isinstance(default, bool)):
-        raise OptionError(f"{option}={value!r}: expected a {type(default).__name__}, as in {option}={default!r}")
 
 
 def _positive(what: str, value: object) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from zoo.plugins.smp.facts import NAMESPACE, convention, table_entry
 from zoo.plugins.smp.library import library
 
-from zoo.assembly import accepted_options, create_model
+from zoo.assembly import create_model
+from zoo.plan import accepted_options
 from zoo.errors import CheckpointError, OptionError
 from zoo.hub.converter import Converter, Foreign, Implied, size_of
 from zoo.model import SegmentationModel

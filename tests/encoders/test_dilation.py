@@ -5,9 +5,10 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.models._utils import IntermediateLayerGetter
 
-from zoo.assembly import Plan, find_encoder
+from zoo.assembly import find_encoder
 from zoo.encoders.dilation import build_dilated, choose_output_stride, find_stage, offered_at, set_dilation
 from zoo.errors import IncompatibleError, OptionError
+from zoo.plan import Plan
 
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 

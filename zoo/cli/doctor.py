@@ -83,7 +83,7 @@ def _device() -> str:
 
 def _complaint(spec: Spec, origin: str) -> dict[str, str] | None:
     """What is wrong with one component once it is imported."""
-    from zoo.assembly import accepted_options
+    from zoo.plan import accepted_options
 
     try:
         if spec.target or spec.object is not None:

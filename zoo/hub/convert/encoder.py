@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from zoo.assembly import Plan
 from zoo.hub.convert.provenance import Provenance
 from zoo.hub.convert.translation import hollow, input_of, translated
 from zoo.hub.converter import Converter, Foreign, Implied
 from zoo.hub.encoder_file import save_encoder
 from zoo.manifest import Spec
+from zoo.plan import Plan
 
 
 def convert_encoder(

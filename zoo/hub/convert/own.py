@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from zoo.assembly import accepted_options, resolve
+from zoo.assembly import resolve
 from zoo.config import ModelConfig
 from zoo.errors import CheckpointError
 from zoo.hub.checkpoint import save
@@ -16,6 +16,7 @@ from zoo.hub.convert.fitting import fitted
 from zoo.hub.convert.foreign import read_foreign
 from zoo.hub.convert.translation import built
 from zoo.hub.header import KEY, SCHEMA
+from zoo.plan import accepted_options
 from zoo.registry import registry
 
 Contents = tuple[dict[str, Any], dict[str, Tensor]]

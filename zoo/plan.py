@@ -1,0 +1,71 @@
+"""The options of a component, and the encoder that an architecture gets to plan with."""
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from zoo.errors import OptionError
+from zoo.interfaces import Encoder, FeatureSpec
+from zoo.manifest import Spec
+
+_SUPPLIED = {"self", "name", "taps", "in_channels", "num_classes", "encoder"}
+"""Parameters that the assembly fills in itself; they are not options."""
+
+
+def accepted_options(spec: Spec) -> dict[str, inspect.Parameter]:
+    """The options of a component: the explicit parameters of its target that the assembly does not fill in.
+
+    Raises:
+        OptionError: The target swallows any keyword, so that a typo would go unnoticed.
+    """
+    if not spec.target and spec.object is None:
+        return {}
+    parameters = inspect.signature(spec.load()).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        raise OptionError(f"{spec.kind} {spec.name!r} takes **kwargs; a component must name its options")
+    return {name: parameter for name, parameter in parameters.items() if name not in _SUPPLIED}
+
+
+def check_value(option: str, value: object, default: object) -> None:
+    """Refuse a value that is not of the kind of the option's default."""
+    kinds: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+    kind = kinds.get(type(default))
+    if kind is not None and (not isinstance(value, kind) or isinstance(value, bool) > isinstance(default, bool)):
+        raise OptionError(f"{option}={value!r}: expected a {type(default).__name__}, as in {option}={default!r}")
+
+
+class Plan:
+    """An encoder that is chosen but not built (`zoo.interfaces.EncoderPlan`)."""
+
+    def __init__(self, spec: Spec, name: str, in_channels: int, options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.in_channels = in_channels
+        self.output_strides = tuple(spec.offers.get("output_strides", ()))
+        self.target = spec.load()
+        self._options = dict(options)
+        self._accepted = accepted_options(spec)
+        for option, value in self._options.items():
+            if option not in self._accepted:
+                raise OptionError(f"encoder {name!r} has no option {option!r}")
+            check_value(option, value, self._accepted[option].default)
+        own_name = name.removeprefix(f"{spec.plugin}/")
+        self._family = (own_name,) if "name" in inspect.signature(self.target).parameters else ()
+
+    def supported(self, **wishes: Any) -> Mapping[str, Any]:
+        return {key: value for key, value in wishes.items() if key in self._accepted}
+
+    def offers(self, **options: Any) -> tuple[FeatureSpec, ...]:
+        merged = {**options, **self._options}
+        relevant = inspect.signature(self.target.offers).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in relevant.values())
+        merged.pop("encoder_weights", None)
+        found = self.target.offers(
+            *self._family, **{key: value for key, value in merged.items() if takes_all or key in relevant}
+        )
+        return tuple(found)
+
+    def build(self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any) -> Encoder:
+        merged = {**options, **self._options}
+        encoder = self.target(*self._family, taps=taps, in_channels=in_channels or self.in_channels, **merged)
+        assert isinstance(encoder, Encoder)
+        return encoder
