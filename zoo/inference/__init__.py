@@ -1,5 +1,21 @@
 """From a picture to a label map.
 
 `predictor` makes a `prediction` of one picture: `picture` turns what was given into a tensor, `forward` runs
-the model, `painting` draws the result. `outputs` decides which files a whole folder becomes.
+the model, `painting` draws the result. `outputs` decides which files a whole folder becomes. `dense_crf` (in `crf`,
+with `crf_terms`, `lattice` and `rows` beneath) sharpens probabilities along the picture's edges.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.inference.crf import dense_crf
+
+__all__ = ["dense_crf"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "dense_crf":  # only when wanted: it imports torch
+        from zoo.inference.crf import dense_crf
+
+        return dense_crf
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
