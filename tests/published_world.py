@@ -1,7 +1,6 @@
 """A small model that is ready to be published, and a data set to show it on."""
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ MODEL = "fcn8s_vgg16"
 CLASSES = ("back & ground", '<script>alert("x")</script>', "a|b `c` *d*")
 PALETTE = ((0, 0, 0), (200, 30, 30), (30, 200, 30))
 LICENCE = {"weights": "MIT", "data": "CC0"}
-_VOID = {"meta", "img", "link", "br", "hr", "input", "path", "circle", "polyline"}
 
 
 def weights(folder: Path, name: str = "model.safetensors", *, seed: int = 0, licence=LICENCE, **described) -> Path:
@@ -54,40 +52,3 @@ def pictures(folder: Path, count: int = 4) -> Path:
     palette = [list(color) for color in PALETTE]
     (folder / "data.toml").write_text(f'name = "toys"\nclasses = {json.dumps(CLASSES)}\npalette = {palette}\n')
     return folder
-
-
-class Page(HTMLParser):
-    """Reads a page; fails where a tag is not closed in turn.
-
-    Attributes:
-        tags: (tag, its attributes), in their order.
-        text: What a reader sees.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self._open, self._open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open, tag
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self._open:
-            self.text += data
-
-    def named(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]

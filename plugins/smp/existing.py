@@ -10,10 +10,10 @@ from zoo.plugins.smp.facts import NAMESPACE, convention, table_entry
 from zoo.plugins.smp.library import library
 
 from zoo.assembly import create_model
-from zoo.plan import accepted_options
 from zoo.errors import CheckpointError, OptionError
 from zoo.hub.converter import Converter, Foreign, Implied, size_of
 from zoo.model import SegmentationModel
+from zoo.plan import accepted_options
 from zoo.registry import registry
 
 _PREFIXES = {"encoder.": "encoder.model.", "decoder.": "decoder.model.", "segmentation_head.": "head.model."}

@@ -95,6 +95,7 @@ def test_json_is_one_object_with_the_right_numbers(checkpoint, folder):
     assert record["pixel_acc"] == pytest.approx(accuracy)
     assert set(record) == {
         *("miou", "pixel_acc", "mean_acc", "fw_iou", "iou"),
+        *("mean_dice", "dice", "precision", "recall"),
         *("checkpoint", "data", "split", "images", "pixels"),
     }
     assert (record["images"], record["pixels"], record["split"]) == (4, pixels, "val")
@@ -111,6 +112,30 @@ def test_the_table_has_a_line_for_every_class(checkpoint, folder):
     assert lines["mean"][0] == f"{sum(iou.values()) / 5 * 100:.2f}"
     assert "4 pictures" in result.stdout
     assert f"mIoU {sum(iou.values()) / 5 * 100:.2f} %" in result.stdout
+
+
+def test_boundary_and_protocol(checkpoint, folder, tmp_path):
+    out = tmp_path / "test.json"
+    result = run(checkpoint, "--data", folder, "--json", "--boundary", "--protocol", "--out", out)
+    record = json.loads(result.stdout)
+    assert json.loads(out.read_text()) == record
+    assert set(record["boundary"]) == set(NAMES)
+    known = [value for value in record["boundary"].values() if value is not None]
+    assert record["mean_boundary"] == pytest.approx(sum(known) / len(known))
+    assert 0.5 < record["mean_boundary"] <= 1
+    assert set(record["protocol"]) == {"counting", "void", "absent", "background", "boundary"}
+    for name in NAMES:
+        iou = record["iou"][name]
+        assert record["dice"][name] == pytest.approx(2 * iou / (1 + iou))
+    text = run(checkpoint, "--data", folder, "--boundary", "--protocol").stdout
+    assert text.splitlines()[2].split() == ["class", "IoU", "Dice", "precision", "recall", "boundary", "F", "share"]
+    assert f"  void: {record['protocol']['void']}" in text
+    assert "boundary" not in json.loads(run(checkpoint, "--data", folder, "--json").stdout)
+
+
+def test_a_result_file_that_cannot_be_written(checkpoint, folder, tmp_path):
+    assert "there is no folder" in failing(checkpoint, "--data", folder, "--out", tmp_path / "no" / "test.json")
+    assert "cannot write" in failing(checkpoint, "--data", folder, "--out", folder)
 
 
 def test_masks_of_0_and_255(checkpoint, tmp_path):

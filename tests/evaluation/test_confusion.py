@@ -97,3 +97,56 @@ def test_matrices_of_different_sizes_do_not_add():
         ConfusionMatrix(2) + ConfusionMatrix(3)
     with pytest.raises(ValueError, match="at least one"):
         ConfusionMatrix(0)
+
+
+def test_from_counts():
+    counts = torch.tensor([[3, 1], [0, 2]])
+    assert torch.equal(ConfusionMatrix.from_counts(counts).counts, counts)
+    for bad in (counts.double(), counts[:1], -counts, counts.flatten()):
+        with pytest.raises(ValueError, match="no counts"):
+            ConfusionMatrix.from_counts(bad)
+
+
+def test_what_is_not_counted_is_known():
+    matrix = ConfusionMatrix(2)
+    matrix.update(torch.tensor([0, 1, 1, 0]), torch.tensor([0, 255, -1, 1]))
+    assert (matrix.total, matrix.ignored) == (2, 2)
+    assert (matrix + matrix).ignored == 4
+    assert matrix.with_rows([1, 0]).ignored == 2
+
+
+def test_no_value_is_asked_of_a_gpu():
+    """On tensors without values, where asking for one is an error."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        matrix = ConfusionMatrix(5)
+        maps = [torch.zeros(2, 8, 9, dtype=torch.int64, device="cuda") for _ in range(2)]
+        matrix.update(*maps)
+        matrix.update(*maps)
+        with pytest.raises(Exception, match="_local_scalar_dense"):
+            matrix.counts  # noqa: B018
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("classes", [1, 2, 21, 150, 300])
+def test_a_gpu_counts_the_same_and_nothing_waits_for_it(classes):
+    generator = torch.Generator().manual_seed(classes)
+    prediction = torch.randint(0, classes, (4, 300, 400), generator=generator)
+    target = torch.randint(-2, classes + 3, prediction.shape, generator=generator)
+    here, there = ConfusionMatrix(classes), ConfusionMatrix(classes)
+    pair = prediction.cuda(), target.cuda()
+    there.update(*pair)
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there.update(*pair)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    here.update(prediction, target)
+    here.update(prediction, target)
+    assert torch.equal(here.counts, there.counts)
+    assert here.ignored == there.ignored
+    there.update(pair[0] + 1, pair[1])
+    with pytest.raises(ValueError, match="predictions lie outside"):
+        there.counts  # noqa: B018

@@ -173,3 +173,38 @@ def test_reading_stops_with_an_error_and_leaves_no_thread(scenes):
     with pytest.raises(DataError):
         evaluate(color_model(), many)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("zoo-reading")]
+
+
+def test_observers_see_every_batch_in_the_numbers_of_the_model(scenes):
+    order = [3, 0, 4, 1, 2]
+    place = np.argsort(order)
+    pairs = [(picture, np.where(labels == 255, 255, place[labels])) for picture, labels in scenes.pairs]
+    pairs[0][1][0] = 255
+    shuffled = Scenes(pairs, tuple(NAMES[label] for label in order))
+    seen = []
+    evaluate(color_model(), shuffled, batch_size=2, observers=[lambda *batch: seen.append(batch)])
+    assert [len(target) for _, _, target in seen] == [2, 1, 1, 1, 1]
+    for logits, prediction, target in seen:
+        assert logits.shape[0:1] + logits.shape[2:] == prediction.shape == target.shape
+        assert torch.equal(logits.argmax(1), prediction)
+        known = target != 255
+        assert torch.equal(prediction[known], target[known])
+    assert (seen[0][2][0, 0] == 255).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_nothing_waits_for_the_gpu_between_the_batches(scenes):
+    """After a first round: the first use of a kernel may wait for anything."""
+    model = color_model().cuda()
+    expected = evaluate(model, scenes, batch_size=2)
+    modes = []
+
+    def watch(done, total):
+        modes.append(torch.cuda.get_sync_debug_mode())
+        torch.cuda.set_sync_debug_mode("error" if done < total else "default")
+
+    try:
+        assert evaluate(model, scenes, batch_size=2, progress=watch) == expected
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert modes[1:] == [2] * (len(modes) - 1)

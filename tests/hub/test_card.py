@@ -3,7 +3,8 @@ import re
 import pytest
 import yaml
 from huggingface_hub import ModelCard
-from published_world import CLASSES, PALETTE, Page
+from page_reader import Page
+from published_world import CLASSES, PALETTE
 
 from zoo.config import ModelConfig
 from zoo.hub.publishing import facts

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_world import CLASSES, LICENCE, MODEL, Page, numbers, pictures, weights
+from page_reader import Page
+from published_world import CLASSES, LICENCE, MODEL, numbers, pictures, weights
 from safetensors.torch import load_file
 
 import zoo

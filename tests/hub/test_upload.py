@@ -4,7 +4,8 @@ import pytest
 import torch
 from hugging_face import hugging_face
 from huggingface_hub import constants
-from published_world import MODEL, Page, pictures, weights
+from page_reader import Page
+from published_world import MODEL, pictures, weights
 
 import zoo
 from zoo.hub.hubs import Hub

@@ -5,8 +5,9 @@ from training_world import recipe as a_recipe
 
 import zoo
 from zoo.errors import RunError
-from zoo.training.freeze import learn_classifier_only, training_mode
+from zoo.training.freeze import freeze, learn_classifier_only, training_mode
 from zoo.training.loop import train
+from zoo.training.tables import OptimTable
 
 pytestmark = pytest.mark.usefixtures("_tiny_world")
 
@@ -74,3 +75,30 @@ def test_a_model_without_a_classifier_is_refused():
     model.requires_grad_(False)
     with pytest.raises(RunError, match=r"optim\.learns"):
         learn_classifier_only(model)
+
+
+def test_freezing_by_pattern():
+    model = zoo.create_model("unet_l4", num_classes=3)
+    freeze(model, OptimTable(freeze=("encoder.*", "head.score.bias")))
+    assert {name.partition(".")[0] for name in _learning(model)} == {"decoder", "head"}
+    assert "head.score.bias" not in _learning(model)
+
+
+def test_a_pattern_that_fits_nothing_is_refused():
+    model = zoo.create_model("unet_l4", num_classes=3)
+    with pytest.raises(RunError, match=r"no parameter is named 'encodr\.\*'\. Did you mean 'encoder\.\*'"):
+        freeze(model, OptimTable(freeze=("encodr.*",)))
+
+
+def test_frozen_norms_neither_learn_nor_count():
+    net = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2, affine=False), nn.LayerNorm(2))
+    freeze(net, OptimTable(freeze_norms=True))
+    assert _learning(net) == {"0.weight", "0.bias"}
+    training_mode(net, norms=False)
+    assert [module.training for module in net] == [True, False, False, True]
+
+
+def test_how_fast_statistics_move_is_settable():
+    net = nn.Sequential(nn.BatchNorm2d(2), nn.LayerNorm(2))
+    freeze(net, OptimTable(norm_momentum=0.0003))
+    assert net[0].momentum == 0.0003

@@ -66,10 +66,26 @@ def notes(record: "Record") -> list[str]:
 
 def evaluation(record: "Record") -> str:
     """One line on an evaluation."""
+    loss, learned = record.get("val_loss"), record.get("train_miou")
     return (
         f"step {record['step']}: mIoU {percent(record['miou'])}, pixel accuracy {percent(record['pixel_acc'])}"
+        f"{'' if loss is None else f', loss {loss:.4f}'}"
+        f"{'' if learned is None else f' (training mIoU {percent(learned)})'}"
         f"{', best so far' if record['best'] else ''}"
     )
+
+
+def remaining(steps: int, batch_size: int, rate: float | None) -> str:
+    """About how long some steps take at this many images per second, evaluations left out; empty where unknown."""
+    if not rate or steps <= 0:
+        return ""
+    minutes = steps * batch_size / rate / 60
+    return "< 1 min" if minutes < 1 else f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def stage(record: "Record") -> str:
+    """The heading of a stage."""
+    return f"stage {record['name']} ({record['number']} of {record['of']})"
 
 
 def percent(value: float | None) -> str:
@@ -82,24 +98,29 @@ class _Lines:
     def __init__(self, err: bool) -> None:
         self._err = err
         self._spoken = time.monotonic()
-        self._steps = 0
+        self._steps = self._size = 0
 
     def __call__(self, record: "Record") -> None:
         match record["kind"]:
             case "start" | "resume":
-                self._steps = record["steps"]
+                self._steps, self._size = record["steps"], record["batch_size"]
                 for line in (opening(record), *notes(record)):
                     click.echo(line, err=self._err)
+            case "stage":
+                click.echo(stage(record), err=self._err)
             case "train" if time.monotonic() - self._spoken >= _PAUSE:
                 self._spoken = time.monotonic()
+                left = remaining(self._steps - record["step"], self._size, record["images_per_second"])
                 click.echo(
                     f"step {record['step']}/{self._steps}: loss {record['loss']:.4f}, lr {record['lr']:.2e}, "
-                    f"{record['images_per_second']:.1f} images/s",
+                    f"{record['images_per_second']:.1f} images/s{f', {left} left' if left else ''}",
                     err=self._err,
                 )
             case "eval":
                 self._spoken = time.monotonic()
                 click.echo(evaluation(record), err=self._err)
+            case "warning":
+                click.echo(f"Warning: {record['text']}", err=True)
             case "stopping":  # inside a signal handler: a buffered write could meet itself
                 os.write(2, b"stopping after this step ...\n")
 
@@ -123,7 +144,7 @@ class _Display:
         )
         self._task = self._bar.add_task("training", total=None, numbers="")
         self._loss: float | None = None
-        self._rate = ""
+        self._rate = self._score = ""
         self._stopping = False
 
     def render(self) -> "Group":
@@ -137,10 +158,12 @@ class _Display:
                 self._bar.update(self._task, total=record["steps"], completed=record["step"])
                 for line in (opening(record), *notes(record)):
                     self._console.print(line)
+            case "stage":
+                self._console.print(stage(record))
             case "step":
                 loss = record["loss"]
                 self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
-                numbers = f"loss {self._loss:.3f}  lr {record['lr']:.1e}{self._rate}"
+                numbers = f"loss {self._loss:.3f}{self._score}  lr {record['lr']:.1e}{self._rate}"
                 self._show("training", completed=record["step"], numbers=numbers)
             case "train":
                 self._rate = f"  {record['images_per_second']:.1f} images/s"
@@ -148,7 +171,10 @@ class _Display:
                 self._show(f"evaluating {record['done']}/{record['total']}")
             case "eval":
                 self._iou = record["iou"]
+                self._score = f"  mIoU {percent(record['miou'])}"
                 self._console.print(evaluation(record))
+            case "warning":
+                self._console.print(f"Warning: {record['text']}")
             case "stopping":
                 self._stopping = True
                 self._show("stopping")

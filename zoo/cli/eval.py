@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +23,15 @@ if TYPE_CHECKING:
 @click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
 @click.option("--download", is_flag=True, help="Fetch a registered data set if it is not there.")
 @click.option("-o", "options", metavar="KEY=VALUE", multiple=True, help="How to read the data, as data.values={255=1}.")
+@click.option("--boundary", is_flag=True, help="Measure the boundary F-score too: how well outlines are met.")
+@click.option("--protocol", "tell", is_flag=True, help="Say how was counted: void, absent classes, and the rest.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the JSON object to a file too; RUN/test.json is what `zoo compare` shows as test mIoU.",
+)
 def command(
     checkpoint: str,
     data: str,
@@ -32,15 +42,19 @@ def command(
     root: str | None,
     download: bool,
     options: tuple[str, ...],
+    boundary: bool,
+    tell: bool,
     as_json: bool,
+    out: Path | None,
 ) -> None:
-    """Measure a weight file on a data set: mean IoU, accuracies, IoU of every class.
+    """Measure a weight file on a data set: mean IoU, accuracies, and IoU, Dice, precision and recall of every class.
 
     Pictures keep their size, and all pixels of the data count in one confusion matrix.
 
     \b
     zoo eval run/best.safetensors --data camvid --split val
     zoo eval run/best.safetensors --data my_folder --json
+    zoo eval run/best.safetensors --data camvid --split test --out run/test.json
     """
     table = _data_table(data, root, download, options)
 
@@ -48,10 +62,14 @@ def command(
     from zoo.cli._progress import progress
     from zoo.data.catalog import open_dataset
     from zoo.data.folder import FolderDataset
-    from zoo.errors import DataError
+    from zoo.errors import DataError, ZooError
+    from zoo.evaluation.boundary import BoundaryScore
     from zoo.evaluation.evaluate import ClassNameWarning, evaluate
+    from zoo.evaluation.protocol import protocol
     from zoo.inference.forward import choose_device
 
+    if out is not None and not out.parent.is_dir():
+        raise ZooError(f"cannot write {out}: there is no folder {out.parent}")
     where = choose_device(device)
     model = zoo.load(checkpoint)
     dataset = open_dataset(
@@ -62,9 +80,13 @@ def command(
         values=table.values or None,
         root=table.root,
     )
+    outlines = BoundaryScore(model.config.num_classes) if boundary else None
+    observers = [] if outlines is None else [outlines]
     with warnings.catch_warnings(record=True) as caught, progress("pictures") as report:
         warnings.simplefilter("default", ClassNameWarning)
-        metrics = evaluate(model, dataset, device=where, batch_size=batch_size, amp=amp, progress=report)
+        metrics = evaluate(
+            model, dataset, device=where, batch_size=batch_size, amp=amp, progress=report, observers=observers
+        )
     for warning in caught:
         click.echo(f"Warning: {warning.message}", err=True)
     pixels = metrics.confusion.total
@@ -74,12 +96,36 @@ def command(
             raise DataError(offer)
     if pixels == 0:
         raise DataError(f"no pixel of {dataset.name}/{split} is labelled (all are 255, ignored): nothing to measure")
+    scores = None if outlines is None else dict(zip(metrics.iou, outlines.scores(), strict=True))
+    told = protocol(metrics, None if outlines is None else outlines.tolerance)
+    record = {
+        **metrics.to_json(),
+        **metrics.every_class(),
+        **({} if scores is None else {"boundary": scores, "mean_boundary": _mean(scores)}),
+        **({"protocol": told} if tell else {}),
+        **{"checkpoint": checkpoint, "data": data, "split": split, "images": len(dataset), "pixels": pixels},
+    }
+    text = json.dumps(record, ensure_ascii=False)
+    if out is not None:
+        _write(out, text)
     if as_json:
-        record = {"checkpoint": checkpoint, "data": data, "split": split, "images": len(dataset), "pixels": pixels}
-        click.echo(json.dumps({**metrics.to_json(), **record}, ensure_ascii=False))
-    else:
-        what = f"{model.config.name} on {dataset.name}/{split}"
-        click.echo(f"{what}: {len(dataset)} pictures, {pixels:,} labelled pixels\n\n{_report(metrics)}")
+        click.echo(text)
+        return
+    what = f"{model.config.name} on {dataset.name}/{split}"
+    click.echo(f"{what}: {len(dataset)} pictures, {pixels:,} labelled pixels\n\n{_report(metrics, scores)}")
+    if tell:
+        click.echo("\nProtocol\n" + "\n".join(f"  {topic}: {sentence}" for topic, sentence in told.items()))
+
+
+def _write(out: Path, text: str) -> None:
+    from zoo.errors import ZooError
+    from zoo.files import atomic_path
+
+    try:
+        with atomic_path(out) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ZooError(f"cannot write {out}: {error.strerror or error}") from None
 
 
 def _data_table(data: str, root: str | None, download: bool, options: tuple[str, ...]) -> "DataTable":
@@ -97,17 +143,30 @@ def _data_table(data: str, root: str | None, download: bool, options: tuple[str,
     return build({"model": {"name": "of the checkpoint"}, **tables}, source="-o").data
 
 
-def _report(metrics: "Metrics") -> str:
+def _report(metrics: "Metrics", boundary: dict[str, float | None] | None) -> str:
     from zoo.cli._text import table
 
-    shares = (metrics.confusion.true / metrics.confusion.total).tolist()
-    rows = [("class", "   IoU", "accuracy", " share")]
-    for (name, iou), accuracy, share in zip(metrics.iou.items(), metrics.acc.values(), shares, strict=True):
-        rows.append((name, _percent(iou), _percent(accuracy).rjust(8), _percent(share)))
-    rows.append(("mean", _percent(metrics.miou), _percent(metrics.mean_acc).rjust(8), ""))
+    shares = dict(zip(metrics.iou, (metrics.confusion.true / metrics.confusion.total).tolist(), strict=True))
+    columns: list[tuple[str, dict[str, float | None], float | None]] = [
+        ("IoU", metrics.iou, metrics.miou),
+        ("Dice", metrics.dice, metrics.mean_dice),
+        ("precision", metrics.precision, _mean(metrics.precision)),
+        ("recall", metrics.acc, metrics.mean_acc),
+        *([] if boundary is None else [("boundary F", boundary, _mean(boundary))]),
+    ]
+    rows = [("class", *(title.rjust(max(len(title), 6)) for title, *_ in columns), " share")]
+    for name in metrics.iou:
+        cells = (_percent(values[name]).rjust(max(len(title), 6)) for title, values, _ in columns)
+        rows.append((name, *cells, _percent(shares[name])))
+    rows.append(("mean", *(_percent(mean).rjust(max(len(title), 6)) for title, _, mean in columns), ""))
     total = {"mIoU": metrics.miou, "pixel accuracy": metrics.pixel_acc, "frequency-weighted IoU": metrics.fw_iou}
     summary = ", ".join(f"{name} {_percent(value).strip()} %" for name, value in total.items())
     return f"{table(rows)}\n\n{summary}"
+
+
+def _mean(values: Mapping[str, float | None]) -> float | None:
+    known = [value for value in values.values() if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _percent(value: float | None) -> str:

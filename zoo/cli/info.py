@@ -144,6 +144,11 @@ def _described(spec: Spec) -> dict[str, Any]:
     record = {key: value for key, value in spec.to_json().items() if value not in ({}, [], None)}
     record["plugin"] = spec.plugin
     record.setdefault("needs", spec.needs) if spec.kind == "architecture" else None
+    if spec.kind == "recipe":
+        from zoo.training.shelf import shown
+
+        tables = shown(spec)
+        record |= tables[0] if len(tables) == 1 else {"stages": tables}
     options = static_options(spec)
     if options:
         record["options"] = {**options, **record.get("options", {})}

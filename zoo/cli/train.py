@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from zoo.training.loop import Result
-    from zoo.training.recipe import Recipe
+    from zoo.training.recipe import Recipe, Tables
 
 
 @click.command()
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training pictures.  [default: 50]")
 @click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
 @click.option("-o", "options", metavar="KEY=VALUE", multiple=True, help="Any other setting, as optim.lr=3e-4.")
-@click.option(
-    "--recipe", metavar="FILE", type=click.Path(path_type=Path), help="A TOML file of settings to start from."
-)
+@click.option("--recipe", metavar="NAME|FILE", help="Settings to start from: a shipped recipe, or a TOML file.")
 @click.option("--resume", is_flag=True, help="Continue the run in RUN where it stopped.")
 @click.option("--device", help="Where to compute: cpu, cuda, cuda:1, mps …  [default: auto]")
 @click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
@@ -36,7 +34,7 @@ def command(
     epochs: int | None,
     steps: int | None,
     options: tuple[str, ...],
-    recipe: Path | None,
+    recipe: str | None,
     resume: bool,
     device: str | None,
     root: str | None,
@@ -45,12 +43,15 @@ def command(
 ) -> None:
     """Train a model on a data set.
 
-    RUN gets best.safetensors (highest mIoU on the validation split), last.safetensors, recipe.toml (every setting) and
-    metrics.jsonl (what happened). Ctrl-C saves and stops; --resume continues as if it had not.
+    RUN gets best.safetensors (highest mIoU on the validation split), last.safetensors, recipe.toml (every setting),
+    metrics.jsonl (what happened), at the end report.html (to look at), and events for TensorBoard where that is
+    installed. Ctrl-C saves and stops; --resume continues as if it had not. A recipe in stages makes such a folder for
+    each of them inside RUN. `zoo list --kind recipe` shows the recipes there are.
 
     \b
     zoo train fcn8s@resnet18 --data my_folder --out run
     zoo train fcn8s@resnet18 --data camvid --out run --epochs 100 -o data.crop=256 -o run.amp=bf16
+    zoo train --recipe fcn8s_staged --data voc2012 --out run
     zoo train --out run --resume
     """
     if epochs is not None and steps is not None:
@@ -64,15 +65,20 @@ def command(
         "run.steps": steps,
         "run.device": device,
     }
-    wanted = _recipe(recipe, out if resume else None, given, options)
+    tables, source = _tables(recipe, out if resume else None, given, options)
+    wanted = _checked(tables, source)
 
     from zoo.cli._watching import watching
     from zoo.training.interrupt import Interrupted
     from zoo.training.loop import train
+    from zoo.training.staged import train_stages
 
     try:
         with watching(err=as_json) as report:
-            result = train(wanted, out, resume=resume, report=report)
+            if wanted is None:
+                result = train_stages(tables, out, resume=resume, report=report)
+            else:
+                result = train(wanted, out, resume=resume, report=report)
     except KeyboardInterrupt as stop:
         known = stop if isinstance(stop, Interrupted) else None
         if known is None and not (out / "recipe.toml").exists():
@@ -84,26 +90,43 @@ def command(
     click.echo(json.dumps(_record(result)) if as_json else _summary(result))
 
 
-def _recipe(file: Path | None, resumed: Path | None, given: dict[str, Any], options: tuple[str, ...]) -> "Recipe":
-    """The settings: a file's or the resumed run's own, changed by the arguments, then by the options."""
+def _tables(
+    recipe: str | None, resumed: Path | None, given: dict[str, Any], options: tuple[str, ...]
+) -> tuple["Tables", str]:
+    """The settings: a recipe's or the resumed run's own, changed by the arguments, then by the options."""
     from zoo.training import recipe as recipes
     from zoo.training.folder import RunFolder
+    from zoo.training.shelf import find_recipe
 
-    base = file
+    base = None if recipe is None else find_recipe(recipe)
     if resumed is not None:
         folder = RunFolder(resumed)
         folder.require_run()
         base = base or folder.recipe
-    tables: recipes.Tables = {} if base is None else recipes.read(base)
+    tables: Tables = {} if base is None else recipes.read(base)
+    if "stage" in tables and given["model.name"] is not None:
+        raise click.UsageError("leave out MODEL: each stage of this recipe has its own")
     for key, value in given.items():
         if value is not None:
             tables = recipes.put(tables, key, value)
     for option in options:
         tables = recipes.override(tables, option)
+    return tables, "settings" if recipe is None else recipe
+
+
+def _checked(tables: "Tables", source: str) -> "Recipe | None":
+    """The recipe; None for one in stages, which is checked as well."""
+    from zoo.training import recipe as recipes
+    from zoo.training import stages
+
+    staged = stages.is_staged(tables)
     for key, hint in (("model", "MODEL"), ("data", "--data")):
-        if not tables.get(key, {}).get("name"):
+        if not tables.get(key, {}).get("name") and not (staged and key == "model"):
             raise click.UsageError(f"{hint} is missing: give it, or a --recipe that names it")
-    return recipes.build(tables, source="settings" if file is None else str(file))
+    if staged:
+        stages.resolve(tables, source)
+        return None
+    return recipes.build(tables, source=source)
 
 
 def _placed(data: str) -> str:
@@ -145,5 +168,7 @@ def _summary(result: "Result") -> str:
     else:
         memory = "" if result.peak_memory is None else f", peak memory {result.peak_memory / 1e9:.2f} GB"
         lines.append(f"{result.seconds:.0f} s, {result.images_per_second:.1f} images/s{memory}")
+    if (result.out / "report.html").exists():
+        lines.append(f"Look at it: {result.out / 'report.html'}")
     lines.append(f"See it work: zoo predict {shlex.quote(str(best))} PICTURE --out FOLDER")
     return "\n".join(lines)

@@ -35,27 +35,42 @@ def open_dataset(
         UnknownNameError: Neither registered nor a folder.
         DataError: The data cannot be used as they are, or lack the split.
     """
+    folder = folder_of(data, root)
+    if folder is not None:
+        return FolderDataset(folder, split, channels=channels, values=values)
+    name = os.fspath(data)
+    spec = registry().get("dataset", name)
+    dataset = spec.load()(
+        split, channels=channels, download=download, values=values, root=None if root is None else Path(root)
+    )
+    if not isinstance(dataset, SegmentationDataset):
+        raise DataError(f"data set {name!r} ({spec.target}) made a {type(dataset).__name__}, no data set")
+    return dataset
+
+
+def folder_of(data: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> Path | None:
+    """The folder that `data` names; None where it is the name of a registered data set.
+
+    Raises:
+        UnknownNameError: It is neither.
+        DataError: It is empty, or a folder although there is a `root`.
+    """
     name = os.fspath(data)
     if not name:
         raise DataError("data is empty; name a data set or a folder")
     folder = Path(name).expanduser()
-    if not (isinstance(data, str) and _may_be_name(name)):
-        return _open_folder(folder, split, channels, values, root)
-    spec = registry().lookup("dataset", name)
-    if spec is not None:
-        dataset = spec.load()(
-            split, channels=channels, download=download, values=values, root=None if root is None else Path(root)
-        )
-        if not isinstance(dataset, SegmentationDataset):
-            raise DataError(f"data set {name!r} ({spec.target}) made a {type(dataset).__name__}, no data set")
-        return dataset
-    if folder.exists() or os.sep in name:
-        return _open_folder(folder, split, channels, values, root)
-    known = [spec.name for spec in registry().find("dataset")]
-    raise UnknownNameError(
-        f"there is no data set named {name!r}, and no folder {name!r} here.{did_you_mean(name, known)} "
-        f"Registered are {', '.join(known) or 'none'}."
-    )
+    if isinstance(data, str) and _may_be_name(name):
+        if registry().lookup("dataset", name) is not None:
+            return None
+        if not (folder.exists() or os.sep in name):
+            known = [spec.name for spec in registry().find("dataset")]
+            raise UnknownNameError(
+                f"there is no data set named {name!r}, and no folder {name!r} here.{did_you_mean(name, known)} "
+                f"Registered are {', '.join(known) or 'none'}."
+            )
+    if root is not None:
+        raise DataError(f"root ({root}) says where a registered data set lies; {folder} is a folder already")
+    return folder
 
 
 def _may_be_name(name: str) -> bool:
@@ -63,15 +78,3 @@ def _may_be_name(name: str) -> bool:
     if name.startswith((".", "~")) or os.path.isabs(name) or name.endswith(("/", os.sep)):
         return False
     return not (("/" in name or os.sep in name) and Path(name).exists())
-
-
-def _open_folder(
-    folder: Path,
-    split: str,
-    channels: int,
-    values: Mapping[int, int] | None,
-    root: str | os.PathLike[str] | None,
-) -> FolderDataset:
-    if root is not None:
-        raise DataError(f"root ({root}) says where a registered data set lies; {folder} is a folder already")
-    return FolderDataset(folder, split, channels=channels, values=values)

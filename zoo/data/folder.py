@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision import tv_tensors
 
-from zoo.config import IGNORE, Color
+from zoo.config import IGNORE
 from zoo.data import recognised
 from zoo.data.dataset import Sample, SegmentationDataset
 from zoo.data.description import Description, read_description
@@ -33,6 +33,12 @@ class FolderDataset(SegmentationDataset):
         values: File value → label; takes the place of `values` in data.toml.
         name: By default the one in data.toml, or the folder's.
         table: The classes, where the caller knows what the folder holds.
+        layout: Its pictures and masks, where the caller knows a tree that `find_layout` does not.
+
+    Attributes:
+        layout: The pictures and masks of all its splits.
+        table: Its classes, their colours, and what is no class.
+        labelling: How its masks are read.
 
     Raises:
         DataError: No such folder or split, no layout that is recognised, a picture without a mask, or labels
@@ -48,11 +54,12 @@ class FolderDataset(SegmentationDataset):
         values: Mapping[int, int] | None = None,
         name: str | None = None,
         table: ClassTable | None = None,
+        layout: Layout | None = None,
     ) -> None:
         if channels not in (1, 3, 4):
             raise DataError(f"pictures are read with 1 (grey), 3 (RGB) or 4 (RGBA) channels, not {channels}")
         self.root = Path(root).expanduser()
-        layout = find_layout(self.root)
+        self.layout = layout = find_layout(self.root) if layout is None else layout
         self._files = layout.pairs(split)
         description = read_description(self.root)
         self.name = name or description.name or self.root.resolve().name
@@ -61,17 +68,13 @@ class FolderDataset(SegmentationDataset):
         if values is not None:
             values = check_values(values, str(self.root))
         mapping = values if values is not None else description.values
-        if table is None and not description.table.classes:
-            table = recognised.table_of(layout)
-        if table is None:
-            table, colors = _described(description, values, layout)
-        else:
-            ignore, void = table.ignore | description.table.ignore, table.void + description.table.void
-            table = replace(table, ignore=ignore, void=void)
-            table, colors = table.merged(mapping), table.colors(mapping)
-        self.classes, self.palette = table.classes, table.palette
-        self._states_255 = description.states_255 or (mapping is not None and IGNORE in mapping)
-        self._labelling = Labelling(len(table.classes), mapping, table.ignore, colors)
+        known = meaning(layout, description, values, table)
+        if known is None:
+            count = count_classes(file_values(layout.masks()), description.table.ignore, layout.root)
+            known = numbered(count, description, None)
+        self.table, self.labelling = known
+        self.classes, self.palette = self.table.classes, self.table.palette
+        self.states_255 = description.states_255 or (mapping is not None and IGNORE in mapping)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -86,8 +89,12 @@ class FolderDataset(SegmentationDataset):
     def label(self, index: int) -> str:
         return self._files[index][0].relative_to(self.root).as_posix()
 
+    def mask_file(self, index: int) -> Path:
+        """The file of a sample's mask."""
+        return self._files[index][1]
+
     def labels(self, index: int) -> NDArray[np.uint8]:
-        return self._labelling.read(self._files[index][1])
+        return self.labelling.read(self._files[index][1])
 
     def size(self, index: int) -> tuple[int, int]:
         return image_size(self._files[index][0])
@@ -99,7 +106,7 @@ class FolderDataset(SegmentationDataset):
 
     def binary(self) -> str | None:
         """What to say where the masks hold only 0 and 255, and nobody said what 255 means."""
-        if self._states_255:
+        if self.states_255:
             return None
         try:
             values = file_values([mask for _, mask in self._files])
@@ -117,19 +124,40 @@ class FolderDataset(SegmentationDataset):
         )
 
 
-def _described(
-    description: Description, values: Mapping[int, int] | None, layout: Layout
-) -> tuple[ClassTable, dict[Color, int]]:
-    """Classes and colours from data.toml and the `values` given in its place, else from the masks."""
-    table = description.table
-    if table.classes:
-        if values is None or count_of(values) == len(table.classes):
-            return table, table.colors()  # data.toml names what the mapping leads to
-        return table.merged(values), table.colors(values)
+def meaning(
+    layout: Layout,
+    description: Description,
+    values: Mapping[int, int] | None = None,
+    table: ClassTable | None = None,
+) -> tuple[ClassTable, Labelling] | None:
+    """The classes of a folder and how its masks are read; None where only the masks themselves can tell.
+
+    Args:
+        layout: What is in the folder.
+        description: What its data.toml says.
+        values: File value → label, in the place of the one in `description`.
+        table: The classes, where the caller knows them.
+    """
     mapping = values if values is not None else description.values
-    if mapping is not None:
-        count = count_of(mapping)
+    told = description.table
+    if table is None and not told.classes:
+        table = recognised.table_of(layout)
+    if table is not None:
+        table = replace(table, ignore=table.ignore | told.ignore, void=table.void + told.void)
+        mapping, table, colors = table.reading(mapping), table.merged(mapping), table.colors(mapping)
+    elif told.classes and (values is None or count_of(values) == len(told.classes)):
+        table, colors = told, told.colors()  # data.toml names what the mapping leads to
+    elif told.classes:
+        table, colors = told.merged(values), told.colors(values)
+    elif mapping is not None:
+        return numbered(count_of(mapping), description, mapping)
     else:
-        count = count_classes(file_values(layout.masks()), table.ignore, layout.root)
-    numbered = ClassTable.numbered(count)
-    return replace(numbered, ignore=table.ignore, void=table.void), dict.fromkeys(table.void, IGNORE)
+        return None
+    return table, Labelling(len(table.classes), mapping, table.ignore, colors)
+
+
+def numbered(count: int, description: Description, mapping: Mapping[int, int] | None) -> tuple[ClassTable, Labelling]:
+    """So many classes of which no name is known."""
+    told = description.table
+    table = replace(ClassTable.numbered(count), ignore=told.ignore, void=told.void)
+    return table, Labelling(count, mapping, told.ignore, dict.fromkeys(told.void, IGNORE))

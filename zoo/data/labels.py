@@ -26,12 +26,21 @@ class ClassTable:
         palette: K colours; also how masks in colours are read.
         ignore: File values that mean "no label", besides 255.
         void: Colours that mean "no label", in masks in colours.
+        values: File value → label, of a data set whose files hold other numbers than labels.
     """
 
     classes: tuple[str, ...]
     palette: tuple[Color, ...]
     ignore: frozenset[int] = frozenset()
     void: tuple[Color, ...] = ()
+    values: Mapping[int, int] | None = None
+
+    def reading(self, values: Mapping[int, int] | None) -> Mapping[int, int] | None:
+        """File value → label after `values` (label → other label); None where they are the same."""
+        if self.values is None or values is None:
+            return self.values if values is None else values
+        kept = {file: label for file, label in self.values.items() if label == IGNORE or label in values}
+        return {file: label if label == IGNORE else values[label] for file, label in kept.items()}
 
     @classmethod
     def numbered(cls, count: int) -> "ClassTable":
@@ -119,7 +128,10 @@ class Labelling:
 
     def read(self, path: PathLike) -> NDArray[np.uint8]:
         """The labels (H, W) of a mask file; raises `DataError`."""
-        raw = read_raw_mask(path)
+        return self.translate(read_raw_mask(path), path)
+
+    def translate(self, raw: NDArray[np.integer[Any]], path: PathLike) -> NDArray[np.uint8]:
+        """The labels (H, W) of what `read_raw_mask` gave for `path`; raises `DataError`."""
         if raw.ndim == 2:
             return self.apply(raw, path)
         labels = labels_of_colors(raw, self._colors, path)

@@ -47,11 +47,30 @@ class Layout:
         root: The folder.
         kind: ``"annot"``, ``"images"`` or ``"voc"``.
         splits: Split → its samples, sorted by name or in the order of the list file.
+        folders: The folders of pictures and of masks that were matched by name.
     """
 
     root: Path
     kind: str
     splits: Mapping[str, tuple[Pair, ...]]
+    folders: tuple[tuple[Path, Path], ...] = ()
+
+    def samples(self, split: str) -> tuple[Pair, ...]:
+        """What a split lists, complete or not; raises `DataError` where there is no such split."""
+        split = _canonical(split) if split not in self.splits else split
+        if split not in self.splits:
+            there = ", ".join(self.splits) or "none"
+            raise DataError(f"{self.root}: has no split {split!r}; it has {there}.{did_you_mean(split, self.splits)}")
+        return self.splits[split]
+
+    def strays(self) -> list[Path]:
+        """The masks that belong to no picture."""
+        found: list[Path] = []
+        for images, masks in self.folders:
+            pictures, labels = _index(images), _index(masks)
+            used = {mask for key in pictures if (mask := _mask_of(key, labels))}
+            found += [mask for mask in labels.values() if mask not in used]
+        return found
 
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
         """(picture, mask) of every sample of a split.
@@ -59,11 +78,7 @@ class Layout:
         Raises:
             DataError: No such split, an empty one, or one where a file is missing.
         """
-        split = _canonical(split) if split not in self.splits else split
-        if split not in self.splits:
-            there = ", ".join(self.splits) or "none"
-            raise DataError(f"{self.root}: has no split {split!r}; it has {there}.{did_you_mean(split, self.splits)}")
-        pairs = self.splits[split]
+        pairs = self.samples(split)
         if not pairs:
             raise DataError(f"{self.root}: split {split!r} is empty")
         for what, lacking in (
@@ -103,20 +118,20 @@ def _recognise(root: Path) -> Layout | None:
 def _annotated(root: Path) -> Layout | None:
     names = {path.name for path in _folders(root)}
     found = [name for name in _ordered(names) if f"{name}annot" in names]
-    splits = {_canonical(name): match(root / name, root / f"{name}annot") for name in found}
-    return Layout(root, "annot", splits) if splits else None
+    folders = {_canonical(name): (root / name, root / f"{name}annot") for name in found}
+    return _matched(root, "annot", folders) if folders else None
 
 
 def _split_first(root: Path) -> Layout | None:
     names = _ordered(path.name for path in _folders(root))
     if not any(_canonical(name) in _SPLITS for name in names):
         return None  # images/ masks/ side by side in several folders are several data sets
-    splits = {}
+    folders = {}
     for name in names:
         images, masks = _first(root / name, _IMAGES), _first(root / name, _MASKS)
         if images and masks:
-            splits[_canonical(name)] = match(images, masks)
-    return Layout(root, "images", splits) if splits else None
+            folders[_canonical(name)] = (images, masks)
+    return _matched(root, "images", folders) if folders else None
 
 
 def _images_and_masks(root: Path) -> Layout | None:
@@ -125,14 +140,13 @@ def _images_and_masks(root: Path) -> Layout | None:
         return None
     inner = {path.name for path in _folders(images)}
     if any(_canonical(name) in _SPLITS for name in inner):
-        splits = {_canonical(name): match(images / name, masks / name) for name in _ordered(inner)}
-        return Layout(root, "images", splits)
+        return _matched(root, "images", {_canonical(name): (images / name, masks / name) for name in _ordered(inner)})
     lists = {path.stem: path for path in sorted(root.glob("*.txt")) if _canonical(path.stem) in _SPLITS}
     lists |= {path.stem: path for path in sorted((root / "splits").glob("*.txt"))}
     if lists:
-        return Layout(root, "images", _listed(images, masks, lists))
+        return Layout(root, "images", _listed(images, masks, lists), ((images, masks),))
     pairs = match(images, masks)
-    return Layout(root, "images", {**_by_hash(pairs), "all": pairs})
+    return Layout(root, "images", {**by_hash(pairs), "all": pairs}, ((images, masks),))
 
 
 def _voc(root: Path) -> Layout | None:
@@ -149,9 +163,14 @@ def _voc(root: Path) -> Layout | None:
     images, masks = trees[0] / "JPEGImages", trees[0] / "SegmentationClass"
     lists = {path.stem: path for path in sorted((trees[0] / "ImageSets" / "Segmentation").glob("*.txt"))}
     if lists:
-        return Layout(root, "voc", _listed(images, masks, lists))
+        return Layout(root, "voc", _listed(images, masks, lists), ((images, masks),))
     pairs = tuple(pair for pair in match(images, masks) if pair.mask)  # most of VOC's pictures have no mask
-    return Layout(root, "voc", {**_by_hash(pairs), "all": pairs})
+    return Layout(root, "voc", {**by_hash(pairs), "all": pairs}, ((images, masks),))
+
+
+def _matched(root: Path, kind: str, folders: Mapping[str, tuple[Path, Path]]) -> Layout:
+    """Each split's pictures and masks in folders of its own."""
+    return Layout(root, kind, {split: match(*both) for split, both in folders.items()}, tuple(folders.values()))
 
 
 def match(images: Path, masks: Path) -> tuple[Pair, ...]:
@@ -203,7 +222,7 @@ def _index(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _by_hash(pairs: Iterable[Pair]) -> dict[str, tuple[Pair, ...]]:
+def by_hash(pairs: Iterable[Pair]) -> dict[str, tuple[Pair, ...]]:
     """The fifth of the names with the lowest hashes is val, the rest train; new files move hardly any old one."""
     ranked = sorted((hashlib.sha256(pair.name.encode()).digest(), pair) for pair in pairs)
     cut = min(max(round(len(ranked) / 5), 1), len(ranked) - 1)

@@ -34,6 +34,15 @@ def absent(name: str, looked: Iterable[Path], root: Path | None, size: str) -> D
     )
 
 
+def not_here(name: str, looked: Iterable[Path], expected: str, source: str) -> DataError:
+    """What to raise for a data set that Zoo does not fetch: where it was looked for, as what, and where it is had."""
+    return DataError(
+        f"data set {name!r} is not on this machine; looked for {expected} in {', '.join(map(str, looked))}. It is not "
+        f"fetched by Zoo: get it from {source}, and say where it lies with --root (in a recipe: data.root), or put it "
+        "into the first of these places."
+    )
+
+
 def fetch(name: str, urls: Sequence[str], path: Path, *, md5: str | None = None) -> Path:
     """Download from the first address that answers; raises the last `DownloadError` where none does."""
     for url in urls[:-1]:

@@ -4,7 +4,8 @@ Every transform draws from torch's default generator only, so that `zoo.data.loa
 of seed, epoch and sample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -52,30 +53,88 @@ def train_transform(
     return v2.Compose(steps) if steps else v2.Identity()
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A random factor, the same in height and width.
+
+    Attributes:
+        low: Its least.
+        high: Its greatest.
+        even: Drawn evenly in itself rather than in its logarithm.
+        step: Where given, only low, low + step, low + 2 step, … are drawn.
+    """
+
+    low: float
+    high: float
+    even: bool = False
+    step: float | None = None
+
+    def __call__(self, draw: float, height: int, width: int) -> tuple[float, float]:
+        """The factors of height and width for a number 0 ≤ draw < 1."""
+        if self.step is not None:
+            factor = self.low + int(draw * (int((self.high - self.low) / self.step + 1e-6) + 1)) * self.step
+        elif self.even:
+            factor = self.low + draw * (self.high - self.low)
+        else:
+            factor = self.low * (self.high / self.low) ** draw
+        return factor, factor
+
+
+@dataclass(frozen=True, slots=True)
+class ShortSide:
+    """Scaling that gives the shorter side a random whole length low…high."""
+
+    low: int
+    high: int
+
+    def __call__(self, draw: float, height: int, width: int) -> tuple[float, float]:
+        """The factors of height and width for a number 0 ≤ draw < 1."""
+        factor = (self.low + int(draw * (self.high - self.low + 1))) / min(height, width)
+        return factor, factor
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """Scaling to one size, whatever the picture's proportions."""
+
+    height: int
+    width: int
+
+    def __call__(self, draw: float, height: int, width: int) -> tuple[float, float]:
+        """The factors of height and width."""
+        return self.height / height, self.width / width
+
+
 class RandomScaleCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """Scale by a random factor and cut a random window, in one resampling of no more than the window.
 
-    Where the scaled picture is smaller than the window it is placed at random in it; the rest is filled with
-    ImageNet's mean colour, and 255 in the mask.
+    Where the scaled picture is smaller than the window it is placed at random in it; the rest is filled, in the mask
+    with 255.
 
     Args:
         crop: (h, w) of the window; None for the whole scaled picture.
-        scale: Range of the factor, drawn evenly in its logarithm.
+        scale: Range of the factor, drawn evenly in its logarithm; or another rule.
+        fill: Colour of padding; None for ImageNet's mean.
     """
 
-    def __init__(self, crop: tuple[int, int] | None, scale: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        crop: tuple[int, int] | None,
+        scale: tuple[float, float] | Callable[[float, int, int], tuple[float, float]] = (1.0, 1.0),
+        fill: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.crop = (int(crop[0]), int(crop[1])) if crop is not None else None
-        self.scale = (float(scale[0]), float(scale[1]))
+        self.scale = scale if callable(scale) else Scale(float(scale[0]), float(scale[1]))
+        self.fill = fill
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = F.get_size(next(item for item in flat_inputs if isinstance(item, tv_tensors.TVTensor)))
-        low, high = self.scale
         draw, *places = torch.rand(5, dtype=torch.float64).tolist()
-        factor = low * (high / low) ** draw
-        rows, columns = self.crop or (max(round(height * factor), 1), max(round(width * factor), 1))
-        top, source_h, above, target_h = _window(height, rows, factor, places[0], places[1])
-        left, source_w, before, target_w = _window(width, columns, factor, places[2], places[3])
+        by_height, by_width = self.scale(draw, height, width)
+        rows, columns = self.crop or (max(round(height * by_height), 1), max(round(width * by_width), 1))
+        top, source_h, above, target_h = _window(height, rows, by_height, places[0], places[1])
+        left, source_w, before, target_w = _window(width, columns, by_width, places[2], places[3])
         return {
             "source": [top, left, source_h, source_w],
             "target": [target_h, target_w],
@@ -90,7 +149,7 @@ class RandomScaleCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no
             else:
                 part = F.resize(part, params["target"], antialias=True)
         if any(params["padding"]):
-            part = F.pad(part, params["padding"], fill=IGNORE if isinstance(part, tv_tensors.Mask) else _fill(part))
+            part = F.pad(part, params["padding"], fill=filling(part, self.fill))
         return part
 
 
@@ -110,16 +169,20 @@ class Jitter(v2.Transform):  # type: ignore[misc]
         return dict(zip(("brightness", "contrast", "saturation"), factors.tolist(), strict=True))
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if not isinstance(inpt, tv_tensors.Image):
-            return inpt
-        picture = inpt.as_subclass(Tensor).float()
-        color = picture[:3]
-        if len(color) == 3:
-            grey = color.mean(dim=0, keepdim=True)
-            color.sub_(grey).mul_(params["saturation"]).add_(grey)
-        middle = picture.mean(dim=(1, 2), keepdim=True).mean()
-        picture.sub_(middle).mul_(params["contrast"]).add_(middle).mul_(params["brightness"])
-        return tv_tensors.wrap(picture.round_().clamp_(0, 255).to(torch.uint8), like=inpt)
+        return recoloured(inpt, **params) if isinstance(inpt, tv_tensors.Image) else inpt
+
+
+def recoloured(image: tv_tensors.Image, brightness: float, contrast: float, saturation: float) -> tv_tensors.Image:
+    """A uint8 picture (C, H, W) with its brightness, contrast and saturation multiplied by factors."""
+    picture = image.as_subclass(Tensor).float()
+    color = picture[:3]
+    if len(color) == 3:
+        grey = color.mean(dim=0, keepdim=True)
+        color.sub_(grey).mul_(saturation).add_(grey)
+    middle = picture.mean(dim=(1, 2), keepdim=True).mean()
+    picture.sub_(middle).mul_(contrast).add_(middle).mul_(brightness)
+    changed: tv_tensors.Image = tv_tensors.wrap(picture.round_().clamp_(0, 255).to(torch.uint8), like=image)
+    return changed
 
 
 def _window(size: int, window: int, factor: float, place: float, pad_place: float) -> tuple[int, int, int, int]:
@@ -138,7 +201,15 @@ def _nearest(mask: Tensor, size: Sequence[int]) -> Tensor:
     return scaled[0].to(mask.dtype)
 
 
-def _fill(image: Tensor) -> list[float]:
-    """The colour of padding: ImageNet's mean, which normalises to about 0; its average for other channels."""
-    mean = IMAGENET_MEAN if image.shape[-3] == 3 else [sum(IMAGENET_MEAN) / 3] * image.shape[-3]
-    return [float(round(255 * value)) for value in mean]
+def filling(item: Tensor, color: Sequence[float] | None = None) -> float | list[float]:
+    """What fills the parts that no picture covers: 255 in a mask, `color` in a picture.
+
+    Without a colour it is ImageNet's mean, which normalises to about 0; for other than three channels its average.
+    """
+    if isinstance(item, tv_tensors.Mask):
+        return float(IGNORE)
+    channels = item.shape[-3]
+    values = [255 * value for value in IMAGENET_MEAN] if color is None else [float(value) for value in color]
+    if len(values) != channels:
+        values = [sum(values) / len(values)] * channels
+    return [float(round(value)) for value in values]

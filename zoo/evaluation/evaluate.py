@@ -1,24 +1,31 @@
 """Measuring a model on a data set."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from zoo.config import IGNORE
 from zoo.data.dataset import SegmentationDataset
 from zoo.errors import DataError, IncompatibleError
 from zoo.evaluation.confusion import ConfusionMatrix
 from zoo.evaluation.matching import match_classes
 from zoo.evaluation.metrics import Metrics
 from zoo.evaluation.reading import batches
-from zoo.inference.forward import answering, logits, most_likely
+from zoo.inference.forward import answering, answers, logits, refuse_nan
 
 if TYPE_CHECKING:
     from zoo.model import SegmentationModel
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and how many there are."""
+
+Observer = Callable[[Tensor, Tensor, Tensor], None]
+"""Called with every batch: logits (N, K, H, W), predicted labels (N, H, W), true labels (N, H, W).
+
+Labels are int64 in the model's numbering, `IGNORE` where there is none; all are on the model's device."""
 
 
 class ClassNameWarning(UserWarning):
@@ -33,11 +40,13 @@ def evaluate(
     batch_size: int = 1,
     amp: bool = False,
     progress: Progress | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Metrics:
     """Count every labelled pixel of a data set into one confusion matrix.
 
     Pictures keep their size, labels are compared at their own resolution, and nothing is averaged per picture or per
     batch, so the result does not depend on `batch_size` or on the order (other than by the rounding of the model).
+    All counting happens on the model's device, which nothing waits for before the end.
 
     Args:
         model: Left in the mode it is in.
@@ -46,6 +55,7 @@ def evaluate(
         batch_size: At most so many pictures at once; only pictures of one size go together.
         amp: Compute in bfloat16.
         progress: Told about every batch that is done.
+        observers: Shown every batch, to measure more on the way.
 
     Returns:
         Metrics with the model's class names (the data's, where the model has none). Where no pixel is labelled its
@@ -68,16 +78,34 @@ def evaluate(
         warnings.warn(match.note, ClassNameWarning, stacklevel=2)
     matrix = ConfusionMatrix(config.num_classes)
     done = 0
+    broken = torch.zeros((), dtype=torch.bool)
+    numbers = torch.full((max(len(match.order), IGNORE + 1),), IGNORE)
+    numbers[: len(match.order)] = torch.tensor(match.order)
+    numbers[IGNORE] = IGNORE
     with answering(model, device):
-        for images, masks in batches(dataset, batch_size):
+        for images, masks in batches(dataset, batch_size, pin=_is_cuda(model)):
             if images.shape[1] != config.in_channels:
                 raise IncompatibleError(
                     f"{dataset.name} has pictures of {images.shape[1]} channels, the model takes {config.in_channels}; "
                     f"open the data with channels={config.in_channels}"
                 )
-            labels = most_likely(logits(model, images, amp=amp))
-            matrix.update(labels, masks.to(labels.device))
+            scores = logits(model, images, amp=amp)
+            labels, found = answers(scores)
+            broken = broken.to(found.device, non_blocking=True) | found
+            if labels.device.type == "cpu":
+                refuse_nan(broken)
+            target = masks.to(labels.device, non_blocking=True)
+            matrix.update(labels, target)
+            if observers:
+                numbers = numbers.to(labels.device, non_blocking=True)
+                for observer in observers:
+                    observer(scores, labels, numbers[target])
             done += len(images)
             if progress is not None:
                 progress(done, total)
+        refuse_nan(broken)
     return Metrics.from_confusion(matrix.with_rows(match.order), config.classes or dataset.classes)
+
+
+def _is_cuda(model: torch.nn.Module) -> bool:
+    return any(parameter.is_cuda for parameter in model.parameters())

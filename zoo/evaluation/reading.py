@@ -22,11 +22,12 @@ class Batch(NamedTuple):
     masks: Tensor
 
 
-def batches(dataset: SegmentationDataset, size: int) -> Iterator[Batch]:
+def batches(dataset: SegmentationDataset, size: int, *, pin: bool = False) -> Iterator[Batch]:
     """Yield a data set in order, at its native resolution.
 
     Neighbours of one size are stacked, at most `size` of them: nothing is resized or padded to fit.
-    A single thread reads ahead, because data sets need not be safe to use from two.
+    A single thread reads ahead, because data sets need not be safe to use from two. With `pin` the batches lie in
+    memory from which a GPU fetches them by itself.
 
     Raises:
         DataError: A mask has another size than its picture, or a label that is neither a class nor ignored.
@@ -34,15 +35,16 @@ def batches(dataset: SegmentationDataset, size: int) -> Iterator[Batch]:
     waiting: list[Batch] = []
     for sample in _ahead(dataset, _AHEAD * size):
         if waiting and (len(waiting) == size or waiting[0].images.shape != sample.images.shape):
-            yield _stack(waiting)
+            yield _stack(waiting, pin)
             waiting = []
         waiting.append(sample)
     if waiting:
-        yield _stack(waiting)
+        yield _stack(waiting, pin)
 
 
-def _stack(samples: list[Batch]) -> Batch:
-    return Batch(torch.stack([one.images for one in samples]), torch.stack([one.masks for one in samples]))
+def _stack(samples: list[Batch], pin: bool) -> Batch:
+    images, masks = torch.stack([one.images for one in samples]), torch.stack([one.masks for one in samples])
+    return Batch(images.pin_memory(), masks.pin_memory()) if pin else Batch(images, masks)
 
 
 def _ahead(dataset: SegmentationDataset, count: int) -> Iterator[Batch]:

@@ -26,7 +26,7 @@ def logits(model: "SegmentationModel", pictures: Tensor, *, amp: bool = False) -
         (N, K, H, W), floating point, on the model's device.
     """
     device, dtype = _home(model)
-    x = normalize(pictures.to(device), model.config.input).to(dtype)
+    x = normalize(pictures.to(device, non_blocking=True), model.config.input).to(dtype)
     x = x.contiguous(memory_format=torch.channels_last)  # faster on a CPU, even while the weights are not
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp):
         out: Tensor = model(x)["out"]
@@ -39,13 +39,27 @@ def most_likely(logits: Tensor) -> Tensor:
     Raises:
         ZooError: The logits hold NaN, so that every class would be as good as any other.
     """
+    labels, broken = answers(logits)
+    refuse_nan(broken)
+    return labels
+
+
+def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The class of every pixel, (N, H, W) int64, and whether there is NaN among the logits, () bool.
+
+    Nothing waits for the device; hand the second to `refuse_nan` when it may.
+    """
     values, labels = logits.max(1)  # several times faster than argmax on a CPU, and NaN comes through
-    if bool(values.isnan().any()):
+    return labels, values.isnan().any()
+
+
+def refuse_nan(broken: Tensor) -> None:
+    """Raise `ZooError` where `answers` found NaN."""
+    if bool(broken):
         raise ZooError(
             "the model answers with NaN: its weights are damaged, or its training diverged. "
             "Load an earlier checkpoint, or train with a lower learning rate."
         )
-    return labels
 
 
 @contextmanager

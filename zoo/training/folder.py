@@ -22,6 +22,8 @@ class RunFolder:
         best: The weights with the highest mIoU on the validation split so far.
         last: The newest weights.
         state: Everything that `--resume` continues from.
+        evaluation: More on the best weights.
+        report: The page.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -31,6 +33,8 @@ class RunFolder:
         self.best = self.path / "best.safetensors"
         self.last = self.path / "last.safetensors"
         self.state = self.path / "state.pt"
+        self.evaluation = self.path / "evaluation.json"
+        self.report = self.path / "report.html"
         self._made: list[Path] = []
 
     @property
@@ -104,7 +108,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove the unfinished files of a process that was killed while it saved."""
-        for path in (self.recipe, self.best, self.last, self.state):
+        for path in (self.recipe, self.best, self.last, self.state, self.evaluation, self.report):
             for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
                 leftover.unlink(missing_ok=True)
 

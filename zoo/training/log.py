@@ -4,10 +4,11 @@ Every record has `kind` and `step` (steps taken so far). The kinds in the file:
 
 * ``start``, ``resume``: what runs where: parameters, device, threads, versions;
 * ``train``: `loss` (mean since the last such line), `lr`, `epoch`, `images_per_second` (training only);
-* ``eval``: `miou`, `pixel_acc`, `mean_acc`, `fw_iou`, `iou` by class, `seconds`, `best` (whether it is the best yet);
+* ``eval``: `miou`, `pixel_acc`, `mean_acc`, `fw_iou`, `iou` by class, `seconds`, `best` (whether it is the best yet),
+  `val_loss` (see `ValidationLoss`), `train_miou` (see `TrainScore`; since the last evaluation);
 * ``end``: `images_per_second` over the whole process, `peak_memory` in bytes, `seconds`, `best_miou`, `best_step`.
 
-A watcher also gets ``step`` (after every step), ``evaluating`` (`done` of `total` pictures) and
+A watcher also gets ``step`` (after every step), ``evaluating`` (`done` of `total` pictures), ``warning`` (`text`) and
 ``stopping``. The last one comes from within a signal handler: note it, and print nothing there.
 """
 
@@ -53,6 +54,11 @@ class RunLog:
         """Append one record; it has left this process when this returns."""
         self._file.write(json.dumps(record, allow_nan=False, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
+
+    def records(self) -> list[Record]:
+        """All records so far, read through the open file: closing another one would release the lock."""
+        self._file.seek(0)
+        return [json.loads(line) for line in self._file]
 
     def __enter__(self) -> "RunLog":
         return self

@@ -7,9 +7,10 @@ from pathlib import Path
 from zoo.errors import RunError
 from zoo.evaluation.metrics import Metrics
 from zoo.inference.forward import choose_device
+from zoo.report.after import report_after
 from zoo.training import prepare, state
 from zoo.training.folder import RunFolder
-from zoo.training.freeze import learn_classifier_only
+from zoo.training.freeze import freeze
 from zoo.training.log import Report
 from zoo.training.recipe import Recipe
 from zoo.training.run import Run
@@ -22,8 +23,8 @@ class Result:
     Attributes:
         out: The run folder.
         steps: Steps taken in all.
-        best_miou: Highest mIoU on the validation split, in 0…1.
-        best_step: The step at which it was reached.
+        best_miou: mIoU of the best weights on the validation split, in 0…1.
+        best_step: The step at which they were reached.
         metrics: The last evaluation; None when a finished run was "resumed".
         images_per_second: Training throughput of this process, evaluation and saving left out; None without a step.
         peak_memory: Most memory the process has held, in bytes; None where the system does not say.
@@ -50,8 +51,9 @@ def train(
     """Train what `recipe` says, into the folder `out`.
 
     The folder gets ``recipe.toml``, ``metrics.jsonl``, ``best.safetensors``, ``last.safetensors`` and ``state.pt``,
-    each of them whole at any moment. Nothing is begun before the folder is found writable, all masks have been looked
-    at, and the model is built.
+    each of them whole at any moment, ``evaluation.json`` (more on the best weights), at the end ``report.html``, and
+    events for TensorBoard where that is installed. Nothing is begun before the folder is found writable, all masks have
+    been looked at, and the model is built.
 
     Args:
         recipe: What to do. With `resume` it may be None: what the folder's own recipe says.
@@ -77,17 +79,17 @@ def train(
         prepare.check_model(recipe)
         saved = state.read_state(folder.state) if resume and folder.state.exists() else None
         data = prepare.open_data(recipe)
-        recipe = prepare.resolve(recipe, data)
-        model = prepare.new_model(recipe, data) if saved is None else state.rebuild(saved)
-        if recipe.optim.learns == "classifier":
-            learn_classifier_only(model)
+        recipe = prepare.resolve(recipe, data, device)
+        model = prepare.new_model(recipe, data, folder.path) if saved is None else state.rebuild(saved)
+        freeze(model, recipe.optim)
         run = Run(recipe, folder, data, model, device, report)
         if saved is not None:
             run.restore(saved)
     except BaseException:
         folder.abandon()
         raise
-    seconds = run.go(resumed=resume)
+    with report_after(folder.path, report):
+        seconds = run.go(resumed=resume)
     progress = run.progress
     return Result(
         out=folder.path,

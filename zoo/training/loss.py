@@ -1,38 +1,93 @@
-"""The loss: cross-entropy over the pixels that count."""
+"""The loss: a sum of losses over the pixels that count, for the main output and the auxiliary ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.config import IGNORE
+from zoo.errors import RunError
+from zoo.training.pixelwise import counted, cross_entropy_sum, ohem
+from zoo.training.region import RegionLoss
+from zoo.training.tables import LossTable, TermTable
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole that a batch is a part of, where several make up one step.
+
+    Attributes:
+        divisor: What the summed cross-entropy of all parts is divided by.
+        parts: How many batches there are.
+    """
+
+    divisor: Tensor
+    parts: int = 1
 
 
 class Criterion(nn.Module):
-    """Cross-entropy of ``"out"``, plus `aux_weight` times that of each auxiliary output.
+    """The loss of ``"out"``, plus `aux_weight` times that of each auxiliary output.
 
     Args:
+        table: Which losses, and their numbers.
         weights: One weight per class, or None for equal ones.
-        label_smoothing: Share of each target that is spread evenly over all classes.
-        aux_weight: Weight of every output whose key starts with ``"aux"``.
+
+    Raises:
+        RunError: A loss needs a package that is not installed.
     """
 
     weights: Tensor | None
 
-    def __init__(self, weights: Tensor | None = None, *, label_smoothing: float = 0.0, aux_weight: float = 0.4) -> None:
+    def __init__(self, table: LossTable | None = None, weights: Tensor | None = None) -> None:
         super().__init__()
+        self.table = table or LossTable()
         self.register_buffer("weights", weights)
-        self.label_smoothing = label_smoothing
-        self.aux_weight = aux_weight
+        self._terms = self.table.terms or (TermTable(name=self.table.name),)
+        self._regions = nn.ModuleDict(
+            {
+                term.name: RegionLoss(term.name, self.table)
+                for term in self._terms
+                if term.name not in ("cross_entropy", "ohem")
+            }
+        )
 
-    def forward(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
-        """Map logits (N, K, H, W) by name and labels (N, H, W) int64 to a scalar."""
-        loss = cross_entropy(outputs["out"], target, self.weights, self.label_smoothing)
+    def whole(self, targets: Sequence[Tensor]) -> Whole:
+        """What the batches with these labels are parts of.
+
+        With it, the losses of the parts add up to the loss of one big batch, exactly for cross-entropy; the others are
+        not sums over pixels, and it is the mean of the parts' losses.
+        """
+        if self.table.reduction == "sum":
+            return Whole(torch.tensor(sum(len(target) for target in targets), dtype=torch.float32), len(targets))
+        divisor = torch.stack([_share(target, self.weights) for target in targets]).sum()
+        return Whole(torch.where(divisor > 0, divisor, 1), len(targets))
+
+    def forward(self, outputs: Mapping[str, Tensor], target: Tensor, whole: Whole | None = None) -> Tensor:
+        """Map logits (N, K, H, W) by name and labels (N, H, W) int64 to a scalar; `whole`: of how many batches."""
+        whole = whole or self.whole([target])
+        loss = self._of(outputs["out"], target, whole)
         for name, logits in outputs.items():
             if name.startswith("aux"):
-                loss = loss + self.aux_weight * cross_entropy(logits, target, self.weights, self.label_smoothing)
+                loss = loss + self.table.aux_weight * self._of(logits, target, whole)
         return loss
+
+    def _of(self, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
+        logits = logits.float()
+        total = logits.new_zeros(())
+        for term in self._terms:
+            total = total + term.weight * self._term(term.name, logits, target, whole)
+        return total
+
+    def _term(self, name: str, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
+        table = self.table
+        if name == "cross_entropy":
+            summed = cross_entropy_sum(logits, target, self.weights, table.label_smoothing)
+            return summed / whole.divisor.to(summed.device)
+        if name == "ohem":
+            value = ohem(logits, target, table.ohem_threshold, table.ohem_keep, self.weights, table.label_smoothing)
+        else:
+            value = self._regions[name](logits, target)
+        return value / whole.parts
 
 
 def cross_entropy(
@@ -49,14 +104,25 @@ def cross_entropy(
         weights: (K,) or None.
         label_smoothing: In [0, 1).
     """
-    total = F.cross_entropy(
-        logits.float(), target, weights, ignore_index=IGNORE, reduction="sum", label_smoothing=label_smoothing
-    )
-    counted = target != IGNORE
-    if weights is None:
-        return total / counted.sum().clamp(min=1)
-    share = (weights[target.clamp(max=len(weights) - 1)] * counted).sum()
-    return total / torch.where(share > 0, share, 1)
+    share = _share(target, weights)
+    return cross_entropy_sum(logits, target, weights, label_smoothing) / torch.where(share > 0, share, 1)
+
+
+def class_weights(
+    kind: str | Sequence[float], pixels: Sequence[int], present: Sequence[int], names: Sequence[str] = ()
+) -> Tensor | None:
+    """The class weights of a recipe: those given, or as `balancing_weights` computes them.
+
+    Raises:
+        RunError: As many numbers as there are classes were expected.
+    """
+    if isinstance(kind, str):
+        return balancing_weights(kind, pixels, present)
+    if len(kind) != len(pixels):
+        raise RunError(
+            f"loss.class_weights has {len(kind)} numbers, and the data {len(pixels)} classes: {', '.join(names)}"
+        )
+    return torch.tensor(kind, dtype=torch.float32)
 
 
 def balancing_weights(kind: str, pixels: Sequence[int], present: Sequence[int]) -> Tensor | None:
@@ -85,3 +151,11 @@ def balancing_weights(kind: str, pixels: Sequence[int], present: Sequence[int]) 
         frequency = counts[seen] / torch.tensor(present, dtype=torch.float64)[seen]
         weights[seen] = frequency.quantile(0.5) / frequency
     return weights.float()
+
+
+def _share(target: Tensor, weights: Tensor | None) -> Tensor:
+    """What a mean over pixels divides by: how many count, or the sum of their weights."""
+    valid = counted(target)
+    if weights is None:
+        return valid.sum().float()
+    return (weights[target.clamp(max=len(weights) - 1)] * valid).sum()

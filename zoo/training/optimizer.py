@@ -1,6 +1,8 @@
-"""The optimiser: which parameters it gets, with which weight decay."""
+"""The optimiser: which parameters it gets, with which learning rate and weight decay."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -8,58 +10,116 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.errors import RunError
-from zoo.training.recipe import OptimTable
+from zoo.training.tables import OptimTable
 
-_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+_FUSED_ON = ("cpu", "cuda", "xpu", "mps")
 
 
-def build_optimizer(model: nn.Module, table: OptimTable) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, table: OptimTable, classifier: Collection[str] = frozenset()
+) -> torch.optim.Optimizer:
     """Return the optimiser of a recipe for the parameters of `model` that learn.
 
+    Args:
+        model: Its parameters.
+        table: The recipe's.
+        classifier: Names of the parameters that score classes; see `zoo.dependence.classifier`.
+
     Raises:
-        RunError: No parameter requires a gradient.
+        RunError: No parameter requires a gradient, or a pattern fits none.
     """
-    groups = parameter_groups(model, table.weight_decay)
+    groups = parameter_groups(model, table, classifier)
     if not groups:
         raise RunError("nothing to train: every parameter of the model is frozen")
-    # One fused kernel walks all parameters; torch has it for float parameters on these devices.
-    fused = all(
-        parameter.is_floating_point() and parameter.device.type in ("cpu", "cuda", "xpu", "mps")
-        for parameter in _learning(model)
-    )
-    if table.name == "sgd":
-        return torch.optim.SGD(groups, lr=table.lr, momentum=table.momentum, fused=fused)
-    return torch.optim.AdamW(groups, lr=table.lr, betas=table.betas, fused=fused)
+    kind, settings = _kind(table)
+    settings["lr"] = table.lr
+    if table.eps is not None and table.name != "sgd":
+        settings["eps"] = table.eps
+    if "fused" in inspect.signature(kind).parameters:
+        # One fused kernel walks all parameters; torch has it for float parameters on these devices.
+        settings["fused"] = all(
+            parameter.is_floating_point() and parameter.device.type in _FUSED_ON for parameter in _learning(model)
+        )
+    return kind(groups, **settings)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the parameters that learn into those that decay and those that do not.
+def parameter_groups(
+    model: nn.Module, table: OptimTable, classifier: Collection[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """Split the parameters that learn by weight decay and by the factor of their learning rate, ``lr_factor``.
 
-    Biases, the scales of norms, and every other parameter with less than two dimensions are not pulled
-    towards zero. Frozen parameters are in no group, so that no decay and no momentum ever moves them.
+    Frozen parameters are in no group, so that no decay and no momentum ever moves them.
+
+    Raises:
+        RunError: A pattern of `table.groups` fits no parameter that learns.
     """
     of_norms = {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, _NORMS)
+        if isinstance(module, NORMS)
         for parameter in module.parameters(recurse=False)
     }
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
-    for parameter in _learning(model):
-        small = parameter.ndim < 2 or id(parameter) in of_norms
-        (spared if small else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    used: set[str] = set()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        kind = "norm" if id(parameter) in of_norms else _kind_of(name, parameter)
+        rate, decay = _part(name, table, classifier), _decays(kind, table)
+        rate *= table.bias_lr if kind == "bias" else 1.0
+        fits = ((group, pattern) for group in table.groups for pattern in group.match if fnmatchcase(name, pattern))
+        exception = next(fits, None)
+        if exception is not None:
+            group, pattern = exception
+            used.add(pattern)
+            rate, decay = group.lr, group.decay
+        found.setdefault((table.weight_decay * decay, rate), []).append(parameter)
+    idle = [pattern for group in table.groups for pattern in group.match if pattern not in used]
+    if idle:
+        known = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        idle = [pattern for pattern in idle if not any(fnmatchcase(name, pattern) for name in known)]
+    if idle:
+        raise RunError(f"optim.groups: no parameter that learns is named {' or '.join(map(repr, idle))}")
+    order = sorted(found, key=lambda key: (-key[0], key[1]))  # of a default recipe: those that decay, the others
+    return [{"params": found[key], "weight_decay": key[0], "lr_factor": key[1]} for key in order]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group the same learning rate."""
+    """Give every group `rate` times its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_factor", 1.0)
+
+
+def _kind(table: OptimTable) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    match table.name:
+        case "sgd":
+            return torch.optim.SGD, {"momentum": table.momentum, "nesterov": table.nesterov}
+        case "rmsprop":
+            return torch.optim.RMSprop, {"momentum": table.momentum, "alpha": table.alpha}
+        case "adam":
+            return torch.optim.Adam, {"betas": table.betas}
+        case "adamw":
+            return torch.optim.AdamW, {"betas": table.betas}
+
+
+def _kind_of(name: str, parameter: nn.Parameter) -> str:
+    if name.rpartition(".")[2] == "bias":
+        return "bias"
+    return "vector" if parameter.ndim < 2 else "weight"
+
+
+def _decays(kind: str, table: OptimTable) -> float:
+    return float({"weight": True, "bias": table.bias_decay, "norm": table.norm_decay, "vector": False}[kind])
+
+
+def _part(name: str, table: OptimTable, classifier: Collection[str]) -> float:
+    """The factor of the part of the model that a parameter belongs to."""
+    if name.startswith("auxiliary.") and table.aux_lr is not None:
+        return table.aux_lr
+    of_head = name in classifier if table.head == "classifier" else not name.startswith("encoder.")
+    return table.head_lr if of_head else 1.0
 
 
 def _learning(model: nn.Module) -> Iterable[nn.Parameter]:

@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,10 @@ import torch
 import zoo
 from zoo.assembly import resolve as resolve_model
 from zoo.config import ModelConfig
+from zoo.data.augment import augment_transform
 from zoo.data.catalog import open_dataset
+from zoo.data.checking import require
+from zoo.data.crops import ObjectCrops, ProposalCrops
 from zoo.data.dataset import SegmentationDataset
 from zoo.data.inspection import Inspection, inspect
 from zoo.data.loader import TrainLoader, train_loader
@@ -18,6 +22,7 @@ from zoo.data.transforms import train_transform
 from zoo.errors import DataError
 from zoo.model import SegmentationModel
 from zoo.training.recipe import Recipe
+from zoo.training.stages import PREFIX
 
 LARGEST_CROP = 320
 """A side of an automatic crop is at most this: enough context for most pictures, little enough for a CPU."""
@@ -51,11 +56,21 @@ def open_data(recipe: Recipe) -> Data:
     """Open both splits and look at every mask once, so that a bad label is found now, by file and value.
 
     Raises:
-        DataError: As `open_dataset` and `inspect` raise it, or the two splits differ in their classes.
+        DataError: As `require`, `open_dataset` and `inspect` raise it, or the two splits differ in their classes.
         UnknownNameError: There is no such data set.
     """
     table = recipe.data
     channels = check_model(recipe).in_channels
+    augment_transform(table.augment, (1, 1))  # only to find mistakes before the data are read
+    if table.check:
+        require(
+            table.name,
+            [*dict.fromkeys((table.train, table.val))],
+            channels=channels,
+            values=table.values or None,
+            root=table.root,
+            download=table.download,
+        )
     train, val = (
         open_dataset(
             table.name,
@@ -75,26 +90,47 @@ def open_data(recipe: Recipe) -> Data:
     found = inspect(train)
     if table.val != table.train:
         inspect(val)
+    if table.crops != "none":
+        train = (ObjectCrops if table.crops == "objects" else ProposalCrops)(train)
     return Data(train, val, found)
 
 
-def resolve(recipe: Recipe, data: Data) -> Recipe:
-    """Fill in what the recipe left open: the input's channels, the size of the crop, how often to evaluate."""
+def resolve(recipe: Recipe, data: Data, device: torch.device) -> Recipe:
+    """Fill in what the recipe left open: input channels, the size of the crop, how often to evaluate, precision."""
     chosen: dict[str, dict[str, Any]] = {"model": {"in_channels": check_model(recipe).in_channels}}
     if recipe.data.crop == "auto":
         sides = zip(data.found.smallest, data.found.largest, strict=True)
         chosen["data"] = {"crop": tuple(min(round(math.sqrt(low * high)), LARGEST_CROP) for low, high in sides)}
     if recipe.run.eval_every == "auto":
-        epoch = max(len(data.train) // recipe.data.batch_size, 1)
-        chosen["run"] = {"eval_every": max(epoch, math.ceil(length(recipe, epoch) / EVALUATIONS))}
+        batches = max(len(data.train) // recipe.data.batch_size, 1)
+        epoch = math.ceil(batches / recipe.run.accumulate)
+        chosen["run"] = {"eval_every": max(epoch, math.ceil(length(recipe, batches) / EVALUATIONS))}
+    if recipe.run.amp == "auto":
+        chosen.setdefault("run", {})["amp"] = "bf16" if _fast_in_bfloat16(device) else "none"
     return recipe.model_copy(
         update={name: getattr(recipe, name).model_copy(update=values) for name, values in chosen.items()}
     )
 
 
-def length(recipe: Recipe, steps_per_epoch: int) -> int:
+def _fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def length(recipe: Recipe, batches_per_epoch: int) -> int:
     """Steps of the whole run."""
-    return recipe.run.steps or (recipe.run.epochs or 0) * steps_per_epoch
+    return recipe.run.steps or math.ceil((recipe.run.epochs or 0) * batches_per_epoch / recipe.run.accumulate)
+
+
+def start_of(weights: str | None, folder: Path) -> str | None:
+    """What `model.weights` means: ``"stage:NAME/last"`` is a file in the folder of an earlier stage."""
+    if weights is None or not weights.startswith(PREFIX):
+        return weights
+    return str(folder.parent / f"{weights.removeprefix(PREFIX)}.safetensors")
 
 
 def make_loader(recipe: Recipe, data: Data, device: torch.device) -> TrainLoader:
@@ -104,7 +140,9 @@ def make_loader(recipe: Recipe, data: Data, device: torch.device) -> TrainLoader
     workers = min((os.cpu_count() or 1) // 2, 8) if table.workers == "auto" else table.workers
     return train_loader(
         data.train,
-        train_transform(crop, table.scale, table.flip, table.jitter),
+        augment_transform(table.augment, crop)
+        if table.augment
+        else train_transform(crop, table.scale, table.flip, table.jitter),
         batch_size=table.batch_size,
         seed=recipe.run.seed,
         workers=workers,
@@ -119,8 +157,17 @@ def evaluation_batch(recipe: Recipe, data: Data) -> int:
     return max(recipe.data.batch_size * crop[0] * crop[1] // (height * width), 1)
 
 
-def new_model(recipe: Recipe, data: Data) -> SegmentationModel:
-    """The model of a recipe, initialised from its seed, with the classes and colours of the data."""
+def new_model(recipe: Recipe, data: Data, folder: Path) -> SegmentationModel:
+    """The model of a recipe, initialised from its seed, with the classes and colours of the data.
+
+    Args:
+        recipe: Resolved.
+        data: Opened.
+        folder: Of the run, beside which those of earlier stages lie.
+
+    Raises:
+        As `zoo.create_model`.
+    """
     torch.manual_seed(recipe.run.seed)
     table = recipe.model
     model = zoo.create_model(
@@ -128,7 +175,7 @@ def new_model(recipe: Recipe, data: Data) -> SegmentationModel:
         encoder=table.encoder,
         num_classes=data.train.num_classes,
         in_channels=table.in_channels,
-        weights=table.weights,
+        weights=start_of(table.weights, folder),
         **table.options,
     )
     model.config = model.config.describing(classes=data.train.classes, palette=data.train.palette)

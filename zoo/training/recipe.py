@@ -6,154 +6,42 @@ its path, so that a typing mistake never trains the default in silence. Nothing 
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from zoo.errors import OptionError, did_you_mean
 from zoo.training import toml
+from zoo.training.tables import LISTS, Table
+from zoo.training.tables import DataTable as DataTable
+from zoo.training.tables import LossTable as LossTable
+from zoo.training.tables import ModelTable as ModelTable
+from zoo.training.tables import OptimTable as OptimTable
+from zoo.training.tables import RunTable as RunTable
+from zoo.training.tables import ScheduleTable as ScheduleTable
 
-Tables = dict[str, dict[str, Any]]
-"""A recipe before it is checked: table name → key → value."""
-
-DEFAULT_EPOCHS = 50
+Tables = dict[str, Any]
+"""A recipe before it is checked: table name → key → value, and ``stage``, a list of such."""
 
 FREE_ON_RESUME = frozenset(
-    {"run.steps", "run.epochs", "run.device", "run.log_every", "data.workers", "data.root", "data.download"}
+    {
+        "run.steps",
+        "run.epochs",
+        "run.device",
+        "run.log_every",
+        "run.save_every",
+        "data.workers",
+        "data.root",
+        "data.download",
+        "data.check",
+    }
 )
 """What a resumed run may change: its length, and where and how fast it runs. The rest decides what is learned."""
 
 
-def _both_sides(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) else value
-
-
-Side = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class ModelTable(_Table):
-    """What is trained: the arguments of `zoo.create_model`, except for the classes, which the data know."""
-
-    name: str
-    encoder: str | None = None
-    in_channels: int | None = Field(default=None, ge=1)
-    weights: str | None = None
-    options: dict[str, Any] = {}
-
-
-class DataTable(_Table):
-    """What it is trained on, and how a picture is varied.
-
-    Attributes:
-        name: A registered data set or a folder.
-        train: Split to learn from.
-        val: Split that chooses the best weights.
-        crop: (height, width) of a training picture; ``"auto"``: the pictures' own size, at most 320 a side;
-            ``"full"``: no cropping, for data of one size.
-        scale: Range of the random resize before cropping.
-        flip: Chance of a horizontal mirror.
-        jitter: Strength of the random change of brightness, contrast, saturation; 0 is none.
-        workers: Processes that prepare batches; ``"auto"``: one for every two cores, at most 8.
-        values: File value → label, for masks such as 0/255.
-        root: Where a registered data set lies.
-        download: Whether a registered data set may be fetched.
-    """
-
-    name: str
-    train: str = "train"
-    val: str = "val"
-    batch_size: int = Field(default=8, ge=1)
-    crop: Annotated[tuple[Side, Side], BeforeValidator(_both_sides)] | Literal["auto", "full"] = "auto"
-    scale: tuple[Positive, Positive] = (0.5, 2.0)
-    flip: Share = 0.5
-    jitter: Share = 0.2
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    values: dict[int, int] = {}
-    root: str | None = None
-    download: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "DataTable":
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale goes from small to large, got {list(self.scale)}")
-        return self
-
-
-class OptimTable(_Table):
-    """AdamW or SGD with momentum. Weight decay spares norms and biases.
-
-    Attributes:
-        learns: ``"all"``, or ``"classifier"``: only the layers that score classes, as in FCN-32s-fixed; norms keep
-            their statistics.
-    """
-
-    name: Literal["adamw", "sgd"] = "adamw"
-    lr: Positive = 1e-3
-    weight_decay: NotNegative = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-    learns: Literal["all", "classifier"] = "all"
-
-
-class ScheduleTable(_Table):
-    """How the learning rate moves. `warmup` is the share of the run in which it rises from nothing."""
-
-    name: Literal["poly", "constant"] = "poly"
-    power: Positive = 0.9
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
-
-
-class LossTable(_Table):
-    """Cross-entropy over the pixels that are not ignored; auxiliary outputs count `aux_weight` each."""
-
-    name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    class_weights: Literal["none", "median", "inverse"] = "none"
-    aux_weight: NotNegative = 0.4
-
-
-class RunTable(_Table):
-    """How long, where and how precisely. Exactly one of `steps` and `epochs` is set.
-
-    Attributes:
-        device: ``"auto"`` takes an accelerator where there is one.
-        amp: ``"bf16"`` computes forward and backward in bfloat16; the weights stay float32.
-        eval_every: Steps between evaluations on `val`; ``"auto"``: an epoch, or a twentieth of the run
-            where that is longer. The last step is always evaluated.
-        log_every: Steps between two lines of the log.
-    """
-
-    steps: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    seed: int = Field(default=0, ge=0)
-    device: str = "auto"
-    amp: Literal["none", "bf16"] = "none"
-    channels_last: bool = True
-    eval_every: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    log_every: int = Field(default=10, ge=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_length(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            lengths = [key for key in ("steps", "epochs") if given.get(key) is not None]
-            if len(lengths) == 2:
-                raise ValueError("a run is so many steps or so many epochs long, not both")
-            if not lengths:
-                return {**given, "epochs": DEFAULT_EPOCHS}
-        return given
-
-
-class Recipe(_Table):
+class Recipe(Table):
     """One run, completely. `model.name` and `data.name` have no default; everything else has."""
 
     model: ModelTable
@@ -207,9 +95,19 @@ def override(tables: Tables, assignment: str) -> Tables:
 
 
 def put(tables: Tables, path: str, value: Any) -> Tables:
-    """Return `tables` with `value` at ``table.key``; raises `OptionError` where a part of the path is no table."""
+    """Return `tables` with `value` at ``table.key``.
+
+    In a recipe with stages it then holds for all of them; ``stage.NAME.table.key`` is that of one.
+
+    Raises:
+        OptionError: A part of the path is no table, or there is no such stage.
+    """
     keys = path.split(".")
     result: Tables = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
+    if keys[0] == "stage":
+        return {**result, "stage": _put_in_stage(tables.get("stage"), keys[1:], path, value)}
+    if isinstance(stages := tables.get("stage"), list):
+        result["stage"] = [_without(stage, keys) for stage in stages]
     table: Any = result
     for depth, key in enumerate(keys[:-1], start=1):
         inner = table.get(key, {})
@@ -220,6 +118,29 @@ def put(tables: Tables, path: str, value: Any) -> Tables:
     table[keys[-1]] = value
     if keys[0] == "run" and keys[1] in ("steps", "epochs"):
         result["run"].pop("epochs" if keys[1] == "steps" else "steps", None)
+    return result
+
+
+def _put_in_stage(stages: Any, keys: list[str], path: str, value: Any) -> list[Any]:
+    names = [stage.get("name") for stage in stages] if isinstance(stages, list) else []
+    if len(keys) < 3 or keys[0] not in names:
+        have = f"this recipe has the stages {', '.join(map(str, names))}" if names else "this recipe has no stages"
+        raise OptionError(f"{path}: {have}; one is changed by stage.NAME.table.key=value")
+    own = dict(stages[names.index(keys[0])])
+    changed = put(own, ".".join(keys[1:]), value)
+    return [changed if name == keys[0] else stage for name, stage in zip(names, stages, strict=True)]
+
+
+def _without(stage: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:
+    """A stage without what all stages are given."""
+    result = dict(stage)
+    inner = result.get(keys[0])
+    if isinstance(inner, Mapping):
+        gone = {"steps", "epochs"} if keys[:2] in (["run", "steps"], ["run", "epochs"]) else {keys[1]}
+        kept = {key: item for key, item in inner.items() if key not in gone}
+        if len(keys) > 2 and isinstance(inner.get(keys[1]), Mapping):
+            kept[keys[1]] = _without(inner, keys[1:])[keys[1]]
+        result[keys[0]] = kept
     return result
 
 
@@ -278,7 +199,7 @@ def _shown(value: Any) -> str:
 def _explain(fault: dict[str, Any]) -> str:
     """One fault of pydantic's as one sentence of ours."""
     where = [str(part) for part in fault["loc"]]
-    path = ".".join(where[:2])  # deeper parts name a branch of a union or a place in a list
+    path = ".".join(where if _in_list(fault["loc"]) else where[:2])  # else deeper parts name a branch of a union
     if fault["type"] == "extra_forbidden":
         return _explain_unknown(where)
     if fault["type"] == "missing":
@@ -288,7 +209,17 @@ def _explain(fault: dict[str, Any]) -> str:
     return f"{path}: {message[0].lower()}{message[1:]}{given}"
 
 
+def _in_list(place: Sequence[Any]) -> bool:
+    """Whether a fault lies in a table of a list, as ``optim.groups.0.lr``."""
+    return tuple(place[:2]) in LISTS and len(place) == 4
+
+
 def _explain_unknown(where: list[str]) -> str:
+    if len(where) == 4:
+        kind = LISTS[where[0], where[1]]
+        place = ".".join(where[:3])
+        known = ", ".join(kind.model_fields)
+        return f"unknown key {'.'.join(where)!r}.{did_you_mean(where[3], kind.model_fields)} {place} has: {known}"
     *table, key = where[:2]
     prefix = ".".join([*table, ""])
     siblings = [known.removeprefix(prefix) for known in (known_keys() if table else Recipe.model_fields)]

@@ -1,35 +1,33 @@
 """One process's part of a run: steps, evaluations, saves."""
 
 import math
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import torch
-from torch import Tensor
 
-import zoo
 from zoo.data.loader import Batch
 from zoo.errors import RunError
 from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.metrics import Metrics
+from zoo.evaluation.pictures import PictureScores
 from zoo.model import SegmentationModel
-from zoo.ops import normalize
-from zoo.training import prepare, state
+from zoo.training import prepare
 from zoo.training.checkpoint import Checkpoints
 from zoo.training.clock import Clock
+from zoo.training.engine import Engine, NotFiniteError
+from zoo.training.environment import environment
+from zoo.training.events import Events
 from zoo.training.folder import RunFolder, writing
-from zoo.training.freeze import training_mode
 from zoo.training.interrupt import Interrupted, StopRequest
 from zoo.training.log import Record, Report, RunLog, peak_memory
-from zoo.training.loss import Criterion, balancing_weights
+from zoo.training.loss import class_weights
+from zoo.training.measured import Measured
 from zoo.training.norm import lone_values_allowed
-from zoo.training.optimizer import build_optimizer, set_learning_rate
 from zoo.training.prepare import Data
 from zoo.training.recipe import Recipe
-from zoo.training.schedule import factor
 from zoo.training.state import Progress
 
 
@@ -54,25 +52,22 @@ class Run:
         self.progress = Progress(images=len(data.train))
         self.metrics: Metrics | None = None
         self._recipe, self._folder, self._data, self._device = recipe, folder, data, device
-        self._layout = torch.channels_last if recipe.run.channels_last else torch.contiguous_format
-        self._model = model.to(device).to(memory_format=self._layout)
-        self._optimizer = build_optimizer(model, recipe.optim)
-        found, loss = data.found, recipe.loss
-        weights = balancing_weights(loss.class_weights, found.pixels, found.image_pixels)
-        self._criterion = Criterion(weights, label_smoothing=loss.label_smoothing, aux_weight=loss.aux_weight).to(
-            device
-        )
+        found = data.found
+        weights = class_weights(recipe.loss.class_weights, found.pixels, found.image_pixels, data.train.classes)
+        self._engine = Engine(recipe, model, device, weights)
         self._loader = prepare.make_loader(recipe, data, device)
         self._steps = prepare.length(recipe, self._loader.steps_per_epoch)
+        self._batches = recipe.run.accumulate  # in a step
         self._watch = report or (lambda record: None)
         self._stop = StopRequest(lambda: self._watch({"kind": "stopping", "step": self.progress.step}))
         self._checkpoints = Checkpoints(folder, recipe, data)
         self._clock = Clock()
         self._log: RunLog
+        self._events: Events
 
     @property
     def images_per_second(self) -> float | None:
-        return self._clock.rate(self._recipe.data.batch_size)
+        return self._clock.rate(self._recipe.data.batch_size * self._batches)
 
     @property
     def peak_memory(self) -> int | None:
@@ -87,7 +82,7 @@ class Run:
             RunError: The state is further than this run goes, or of other data.
             CheckpointError: It does not fit the model.
         """
-        progress = state.restore(saved, self._model, self._optimizer)
+        progress = self._engine.restore(saved)
         if progress.step > self._steps:
             raise RunError(f"{self._folder.path} has done {progress.step} steps already; {self._steps} were asked for")
         if progress.images != self.progress.images:
@@ -113,11 +108,12 @@ class Run:
             self._log = RunLog(self._folder.log, progress if resumed else None)  # from here on the folder is ours
             self._folder.tidy()
             self._folder.write_recipe(self._recipe)
-        with self._log, self._stop, lone_values_allowed(self._model):
+            self._events = Events(self._folder.path, self._log.records(), self._warn)
+        with self._log, self._events, self._stop, lone_values_allowed(self._engine.model):
             self._record(self._opening("resume" if resumed else "start"))
             if self._due:
                 self._evaluate()
-            training_mode(self._model)
+            self._engine.training()
             try:
                 self._train()
             except RuntimeError as error:
@@ -149,16 +145,14 @@ class Run:
         return step > 0 and (step % every == 0 or step == self._steps) and self.progress.evaluated < step
 
     def _train(self) -> None:
-        progress, every = self.progress, self._recipe.run.log_every
+        progress, every, save_every = self.progress, self._recipe.run.log_every, self._recipe.run.save_every
         # Closed in good order, the workers end at once; left to the garbage collector, they do not.
-        with closing(self._loader.batches(progress.step, self._steps)) as batches:
-            losses: list[float] = []
+        with closing(self._loader.batches(progress.step * self._batches, self._steps * self._batches)) as batches:
+            losses = self._engine.losses
             self._clock.start()
             while progress.step < self._steps:
                 self._leave_if_asked()
-                batch = self._next(batches)
-                loss, rate = self._step(batch)
-                losses.append(loss)
+                loss, rate = self._step([self._next(batches) for _ in range(self._batches)])
                 progress.step += 1
                 self._clock.lap()
                 self._watch({"kind": "step", "step": progress.step, "loss": loss, "lr": rate})
@@ -166,10 +160,10 @@ class Run:
                     record = {
                         "kind": "train",
                         "step": progress.step,
-                        "epoch": (progress.step - 1) // self._loader.steps_per_epoch,
+                        "epoch": (progress.step * self._batches - 1) // self._loader.steps_per_epoch,
                         "loss": sum(losses) / len(losses),
                         "lr": rate,
-                        "images_per_second": _rounded(self._clock.recent(self._recipe.data.batch_size)),
+                        "images_per_second": _rounded(self._clock.recent(self._recipe.data.batch_size * self._batches)),
                     }
                     self._record(record)
                     losses.clear()
@@ -177,6 +171,10 @@ class Run:
                     self._leave_if_asked()
                     self._clock.stop()
                     self._evaluate()
+                    self._clock.start()
+                elif save_every is not None and progress.step % save_every == 0:
+                    self._clock.stop()
+                    self._save()
                     self._clock.start()
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
@@ -187,36 +185,24 @@ class Run:
             self._leave_if_asked()
             raise
 
-    def _step(self, batch: Batch) -> tuple[float, float]:
+    def _step(self, batches: list[Batch]) -> tuple[float, float]:
         """One step of the optimiser; returns loss and learning rate."""
-        recipe, step = self._recipe, self.progress.step
-        rate = recipe.optim.lr * factor(recipe.schedule, step, self._steps)
-        set_learning_rate(self._optimizer, rate)
-        state.seed_step(recipe.run.seed, step, self._device)
-        images = normalize(batch.images.to(self._device, non_blocking=True), self._model.config.input)
-        masks = batch.masks.to(self._device, non_blocking=True)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=recipe.run.amp == "bf16"):
-            outputs: dict[str, Tensor] = self._model(images.contiguous(memory_format=self._layout))
-        loss = self._criterion(outputs, masks)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise RunError(self._diverged(value, rate))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        return value, rate
+        try:
+            return self._engine.step(batches, self.progress.step, self._steps)
+        except NotFiniteError as found:
+            raise RunError(self._diverged(str(found), found.rate)) from None
 
-    def _diverged(self, loss: float, rate: float) -> str:
-        epoch, place = divmod(self.progress.step, self._loader.steps_per_epoch)
-        size = self._recipe.data.batch_size
-        keys = self._loader.order(epoch)[place * size : (place + 1) * size]
+    def _diverged(self, what: str, rate: float) -> str:
+        first, size = self.progress.step * self._batches, self._recipe.data.batch_size
+        places = [divmod(number, self._loader.steps_per_epoch) for number in range(first, first + self._batches)]
+        keys = [key for epoch, place in places for key in self._loader.order(epoch)[place * size : (place + 1) * size]]
         files = ", ".join(self._data.train.label(key.sample) for key in keys)
         kept = (
             f"an earlier step is kept in {self._folder.path}" if self._folder.state.exists() else "none was saved yet"
         )
         precision = ", full precision (-o run.amp=none)" if self._recipe.run.amp != "none" else ""
         return (
-            f"the loss is {loss} in step {self.progress.step + 1} (learning rate {rate:.3g}, "
+            f"{what} in step {self.progress.step + 1} (learning rate {rate:.3g}, "
             f"seed {self._recipe.run.seed}, pictures {files}); stopped before it reached the weights, {kept}. "
             f"Try a lower learning rate (-o optim.lr={self._recipe.optim.lr / 10:.3g}){precision} "
             "or a longer warm-up (-o schedule.warmup=0.2)"
@@ -232,26 +218,35 @@ class Run:
                 raise _Leave
             self._watch({"kind": "evaluating", "step": progress.step, "done": done, "total": total})
 
+        scores, loss = PictureScores(self._data.val.num_classes), self._engine.validation_loss()
         try:
             self.metrics = evaluate(
-                self._model,
+                self._engine.served,
                 self._data.val,
                 batch_size=prepare.evaluation_batch(recipe, self._data),
                 amp=recipe.run.amp == "bf16",
                 progress=watch,
+                observers=[scores, loss],
             )
         except _Leave:
             self._leave_if_asked()
         assert self.metrics is not None
         numbers = self.metrics.to_json()
-        score = numbers["miou"] if numbers["miou"] is not None else 0.0
-        best = score > progress.best_miou
+        metric = recipe.run.metric
+        score = numbers[metric] if numbers[metric] is not None else 0.0
+        best = score > progress.best
         progress.evaluated = progress.step
         if best:
-            progress.best_miou, progress.best_step = score, progress.step
-            self._checkpoints.save_best(self._model, self.metrics)
+            progress.best_miou, progress.best_step = numbers["miou"] or 0.0, progress.step
+            progress.best_score = None if metric == "miou" else score
+            with writing(self._folder.path):
+                split, palette = self._data.val.split, self._engine.model.config.palette
+                Measured(progress.step, split, self.metrics, palette, tuple(scores.scores())).write(self._folder.path)
+            self._checkpoints.save_best(self._engine.served, self.metrics)
+        more = {"val_loss": loss.value(), "train_miou": self._engine.score.take()}
         seconds = time.perf_counter() - began
-        self._record({"kind": "eval", "step": progress.step, **numbers, "best": best, "seconds": round(seconds, 2)})
+        record = {"kind": "eval", "step": progress.step, **numbers, **more, "best": best, "seconds": round(seconds, 2)}
+        self._record(record)
         self._save()
 
     def _leave_if_asked(self) -> None:
@@ -261,16 +256,19 @@ class Run:
 
     def _save(self) -> None:
         measured = self.metrics if self.progress.evaluated == self.progress.step else None
-        self._checkpoints.save_last(self._model, self._optimizer, self.progress, measured)
+        engine = self._engine
+        self._checkpoints.save_last(
+            engine.model, engine.optimizer, self.progress, measured, served=engine.served, extra=engine.extra()
+        )
 
     def _opening(self, kind: str) -> Record:
-        parameters = list(self._model.parameters())
+        parameters = list(self._engine.model.parameters())
         return {
             "kind": kind,
             "step": self.progress.step,
             "steps": self._steps,
-            "steps_per_epoch": self._loader.steps_per_epoch,
-            "model": self._model.config.name,
+            "steps_per_epoch": math.ceil(self._loader.steps_per_epoch / self._batches),
+            "model": self._engine.model.config.name,
             "parameters": sum(parameter.numel() for parameter in parameters),
             "trained_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
             "data": self._data.train.name,
@@ -278,19 +276,19 @@ class Run:
             "val_images": len(self._data.val),
             "classes": self._data.train.num_classes,
             "absent": list(self._data.found.absent),
-            "batch_size": self._recipe.data.batch_size,
+            "batch_size": self._recipe.data.batch_size * self._batches,
             "crop": self._recipe.to_json()["data"]["crop"],
-            "device": str(self._device),
-            "threads": torch.get_num_threads(),
-            "zoo": zoo.__version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
+            **environment(self._device),
         }
 
     def _record(self, record: Record) -> None:
         with writing(self._folder.path):
             self._log.write(record)
+        self._events.write(record)
         self._watch(record)
+
+    def _warn(self, text: str) -> None:
+        self._watch({"kind": "warning", "step": self.progress.step, "text": text})
 
 
 class _Leave(Exception):  # noqa: N818  (not an error: it carries a stop request out of an evaluation)

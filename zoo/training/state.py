@@ -7,6 +7,8 @@ position in the run.
 """
 
 import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,10 @@ class Progress:
     Attributes:
         step: Steps taken.
         evaluated: Step of the last evaluation; -1 before the first.
-        best_miou: Highest mIoU so far; -1 before the first evaluation.
-        best_step: Step at which it was reached.
+        best_miou: mIoU of the best weights so far; -1 before the first evaluation.
+        best_step: Step at which they were reached.
         images: Number of training pictures, to notice that the data have changed.
+        best_score: What made them the best: the number that the recipe chose; None where that is the mIoU.
     """
 
     step: int = 0
@@ -40,16 +43,29 @@ class Progress:
     best_miou: float = -1.0
     best_step: int = -1
     images: int = 0
+    best_score: float | None = None
+
+    @property
+    def best(self) -> float:
+        """The score to beat."""
+        return self.best_miou if self.best_score is None else self.best_score
 
 
-def save_state(path: Path, progress: Progress, model: SegmentationModel, optimizer: torch.optim.Optimizer) -> None:
-    """Write the state file; a crash leaves the old one or the new one."""
+def save_state(
+    path: Path,
+    progress: Progress,
+    model: SegmentationModel,
+    optimizer: torch.optim.Optimizer,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the state file, `extra` entries included; a crash leaves the old one or the new one."""
     record = {
         "version": VERSION,
         "progress": asdict(progress),
         "config": model.config.to_json(),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        **(extra or {}),
     }
     with atomic_path(path) as temporary:
         torch.save(record, temporary)
@@ -83,10 +99,18 @@ def restore(record: dict[str, Any], model: SegmentationModel, optimizer: torch.o
     Raises:
         CheckpointError: They do not fit.
     """
-    try:
+    with fitting():
         model.load_state_dict(record["model"])
         optimizer.load_state_dict(record["optimizer"])
-        return Progress(**{field.name: record["progress"][field.name] for field in fields(Progress)})
+        saved = {"best_score": None, **record["progress"]}  # older states have none
+        return Progress(**{field.name: saved[field.name] for field in fields(Progress)})
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Turn what torch raises for a state that does not fit into a `CheckpointError`."""
+    try:
+        yield
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"the run state does not fit the model of its recipe: {reason}") from None

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def dump(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return `tables` as TOML text: one ``[table]`` each, inner mappings inline.
+def dump(tables: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]]) -> str:
+    """Return `tables` as TOML text: one ``[table]`` each, or ``[[table]]`` for a list of them; inner mappings inline.
 
     TOML has no null, so a key whose value is None is left out.
 
@@ -14,10 +14,12 @@ def dump(tables: Mapping[str, Mapping[str, Any]]) -> str:
         TypeError: A value that TOML cannot hold.
     """
     blocks = []
-    for name, table in tables.items():
-        lines = [f"[{_key(name)}]"]
-        lines += [f"{_key(key)} = {value(item)}" for key, item in table.items() if item is not None]
-        blocks.append("\n".join(lines) + "\n")
+    for name, given in tables.items():
+        single = isinstance(given, Mapping)
+        for table in [given] if isinstance(given, Mapping) else given:
+            lines = [f"[{_key(name)}]" if single else f"[[{_key(name)}]]"]
+            lines += [f"{_key(key)} = {value(item)}" for key, item in table.items() if item is not None]
+            blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 
 

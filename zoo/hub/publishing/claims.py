@@ -11,9 +11,9 @@ import torch
 from zoo import __version__
 from zoo.config import ModelConfig
 from zoo.errors import CheckpointError
+from zoo.evaluation.protocol import MATRIX
 from zoo.hub.header import Header
 from zoo.hub.needed import distributions
-from zoo.hub.publishing import facts
 from zoo.hub.record import RecordError, split
 from zoo.registry import registry
 
@@ -118,7 +118,7 @@ def measured(header: Header) -> dict[str, Any]:
         return {}
     if "name" in metrics:
         metrics.setdefault("data", metrics.pop("name"))
-    metrics.setdefault("protocol", facts.PROTOCOL)
+    metrics.setdefault("protocol", MATRIX)
     return metrics
 
 

@@ -17,8 +17,6 @@ METRICS = (
 )
 """Our key, the key in a model-index, words."""
 
-PROTOCOL = "one confusion matrix over all labelled pixels, at the pictures' own size; one scale, not mirrored"
-
 _WEAK = 0.3
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*")
 

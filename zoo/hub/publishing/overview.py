@@ -5,10 +5,11 @@ from html import escape
 from typing import TypeGuard
 from urllib.parse import quote
 
+from zoo.html.page import chip, command
 from zoo.hub.fetching.file import DownloadError, check_name
 from zoo.hub.publishing import facts
 from zoo.hub.publishing.card import metadata_of
-from zoo.hub.publishing.markup import GENERATOR, chip, command, figures, page
+from zoo.hub.publishing.markup import GENERATOR, figures, page
 from zoo.hub.record import Record
 
 _CHIPS = 24

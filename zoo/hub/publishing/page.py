@@ -1,16 +1,17 @@
 """The page of a record: pictures, numbers, every class, recipe. All in one file."""
 
-import base64
 import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from zoo.html.page import bar, chip, command, pairs
+from zoo.html.pictures import image, jpeg
 from zoo.hub.publishing import facts
 from zoo.hub.publishing.card import toml
-from zoo.hub.publishing.markup import chip, command, figures, page
+from zoo.hub.publishing.markup import figures, page
 from zoo.hub.publishing.plot import Point, plot
-from zoo.hub.publishing.samples import Sample, jpeg
+from zoo.hub.publishing.samples import Sample
 from zoo.hub.record import Record
 
 
@@ -55,8 +56,7 @@ def _pictures(samples: Sequence[Sample]) -> str:
     cells = "".join(f'<div class="head">{what}</div>' for what in ("Picture", "Prediction", "Truth"))
     for sample in samples:
         for what, array in (("", sample.photo), (": prediction", sample.prediction), (": truth", sample.truth)):
-            data = base64.b64encode(jpeg(array)).decode()
-            cells += f'<img src="data:image/jpeg;base64,{data}" alt="{escape(sample.label)}{what}">'
+            cells += image(jpeg(array), f"{sample.label}{what}")
     return f'<h2>Pictures</h2>\n<div class="photos">{cells}</div>'
 
 
@@ -66,8 +66,7 @@ def _classes(record: Record) -> str:
         chips = "".join(chip(*entry) for entry in facts.classes(record))
         return f'<h2>Classes</h2>\n<div class="chips">{chips}</div>'
     rows = "".join(
-        f'<tr><td>{chip(name, color)}</td><td class="number">{facts.percent(iou)}</td>'
-        f'<td class="bar"><div style="width: {min(max(iou or 0.0, 0.0), 1.0):.1%}"></div></td></tr>\n'
+        f'<tr><td>{chip(name, color)}</td><td class="number">{facts.percent(iou)}</td>{bar(iou)}</tr>\n'
         for name, color, iou in known
     )
     head = '<tr><th>class</th><th class="number">IoU, %</th><th></th></tr>'
@@ -94,11 +93,8 @@ def _training(record: Record, history: Sequence[Point]) -> str:
 
 
 def _licence(record: Record) -> str:
-    rows = "".join(
-        f"<tr><td>{what}</td><td>{escape(facts.words(record, 'licence', key, 'unknown'))}</td></tr>"
-        for key, what in (("weights", "Weights"), ("data", "Data they were trained on"))
-    )
-    return f"<h2>Licences</h2>\n<table>{rows}</table>"
+    kinds = (("weights", "Weights"), ("data", "Data they were trained on"))
+    return f"<h2>Licences</h2>\n{pairs((what, facts.words(record, 'licence', key, 'unknown')) for key, what in kinds)}"
 
 
 def _files(record: Record) -> str:
@@ -131,8 +127,7 @@ def _environment(record: Record) -> str:
     rows = [(str(key), _plain(value)) for key, value in given.items()]
     if install := facts.install(record):
         rows.append(("plugin", install))
-    shown = "".join(f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows)
-    return f"<h2>Published with</h2>\n<table>{shown}</table>" if shown else ""
+    return f"<h2>Published with</h2>\n{pairs(rows)}" if rows else ""
 
 
 def _plain(value: Any) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from zoo.data.dataset import SegmentationDataset
 from zoo.errors import CheckpointError
 from zoo.evaluation.evaluate import ClassNameWarning, Progress, evaluate
+from zoo.evaluation.protocol import MATRIX
+from zoo.html.pictures import jpeg
 from zoo.hub.checkpoint import HALF, load, read_tensors, write_state
 from zoo.hub.golden import TOLERANCE, deviation, replay, rounding, write_golden
 from zoo.hub.header import Header, read_header
@@ -20,7 +22,7 @@ from zoo.hub.publishing.claims import measured
 from zoo.hub.publishing.page import record_page
 from zoo.hub.publishing.placing import Prepared
 from zoo.hub.publishing.plot import Point
-from zoo.hub.publishing.samples import Sample, jpeg, samples, sheet
+from zoo.hub.publishing.samples import Sample, samples, sheet
 from zoo.hub.record import Record
 from zoo.model import SegmentationModel
 from zoo.training.folder import RunFolder
@@ -141,7 +143,7 @@ def _measure(model: SegmentationModel, dataset: SegmentationDataset, wanted: Wan
         "data": dataset.name,
         "split": dataset.split,
         "images": len(dataset),
-        "protocol": facts.PROTOCOL,
+        "protocol": MATRIX,
     }
 
 

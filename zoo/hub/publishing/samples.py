@@ -1,15 +1,13 @@
 """Pictures for a record: photograph, prediction and truth side by side."""
 
-import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from zoo.config import IGNORE, Color
 from zoo.data.dataset import SegmentationDataset
+from zoo.html.pictures import Array, reduced
 from zoo.inference.painting import paint
 from zoo.labels import class_colors, class_names
 
@@ -20,8 +18,6 @@ COUNT = 3
 _SIDE = 480  # pixels of the longer side; more only makes the page heavy
 _GAP = 6
 _ALPHA = 0.65
-
-Array = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def _sample(model: "SegmentationModel", dataset: SegmentationDataset, index: int
     known = np.where((truth >= 0) & (truth < len(colors)) & (truth != IGNORE), truth, len(colors))
     shown = paint(prediction.photo, known, (*colors, (0, 0, 0)), _ALPHA)
     painted = paint(prediction.photo, prediction.labels, prediction.palette, _ALPHA)
-    return Sample(dataset.label(index), _reduced(prediction.photo), _reduced(painted), _reduced(shown))
+    return Sample(dataset.label(index), *(reduced(one, _SIDE) for one in (prediction.photo, painted, shown)))
 
 
 def _colors_by_name(names: tuple[str, ...], palette: tuple[Color, ...], dataset: SegmentationDataset) -> list[Color]:
@@ -70,16 +66,6 @@ def _colors_by_name(names: tuple[str, ...], palette: tuple[Color, ...], dataset:
     if own.keys() != set(theirs):
         return list(class_colors(dataset.palette, dataset.num_classes))
     return [own[name] for name in theirs]
-
-
-def _reduced(array: Array) -> Array:
-    height, width = array.shape[:2]
-    if max(height, width) <= _SIDE:
-        return array
-    ratio = _SIDE / max(height, width)
-    picture = Image.fromarray(array)
-    small = picture.resize((max(1, round(width * ratio)), max(1, round(height * ratio))), Image.Resampling.LANCZOS)
-    return np.asarray(small)
 
 
 def sheet(rows: list[Sample]) -> Array:
@@ -95,10 +81,3 @@ def sheet(rows: list[Sample]) -> Array:
             parts.append(np.full((_GAP, width, 3), 255, np.uint8))
         parts.append(np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255))
     return np.concatenate(parts)
-
-
-def jpeg(array: NDArray[Any], quality: int = 85) -> bytes:
-    """A picture (H, W, 3) as a JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="JPEG", quality=quality, optimize=True)
-    return buffer.getvalue()

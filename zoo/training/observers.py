@@ -1,0 +1,85 @@
+"""What a run measures on the way, besides its metrics: the validation loss, and mIoU on what it learns from."""
+
+from collections.abc import Callable, Mapping
+from math import isfinite, isnan, isqrt
+
+import torch
+from torch import Tensor
+
+from zoo.config import IGNORE
+from zoo.evaluation.confusion import ConfusionMatrix
+from zoo.evaluation.metrics import Metrics
+
+_ENOUGH = 4096  # pixels of a picture, for an estimate of how a run fares
+_WIDEST = 4
+
+
+def every(height: int, width: int) -> int:
+    """At how many pixels in each direction to look at one, so that it costs next to nothing: at most four."""
+    return max(1, min(_WIDEST, isqrt(height * width // _ENOUGH)))
+
+
+class ValidationLoss:
+    """The loss over a whole split; an `Observer` for `evaluate`.
+
+    It is the criterion of the training on the main output, so without auxiliary losses. Of large pictures it takes a
+    pixel of every few, as `every` says. Batches are weighted by their labelled pixels: cross-entropy without class
+    weights comes out as the mean over all these pixels of the split.
+
+    Args:
+        criterion: Takes logits by name and labels, returns a scalar.
+    """
+
+    def __init__(self, criterion: Callable[[Mapping[str, Tensor], Tensor], Tensor]) -> None:
+        self._criterion = criterion
+        self._total: Tensor | None = None  # (sum of loss · pixels, pixels), on the device
+
+    def __call__(self, logits: Tensor, prediction: Tensor, target: Tensor) -> None:
+        step = every(*target.shape[1:])
+        target = target[:, ::step, ::step]
+        pixels = (target != IGNORE).sum().float()
+        loss = self._criterion({"out": logits[:, :, ::step, ::step]}, target)
+        part = torch.stack([loss.detach().float() * pixels, pixels])
+        self._total = part if self._total is None else self._total + part
+
+    def value(self) -> float | None:
+        """The loss; None where there was no labelled pixel, or it is not finite."""
+        if self._total is None:
+            return None
+        total, pixels = self._total.tolist()
+        return total / pixels if pixels and isfinite(total) else None
+
+
+class TrainScore:
+    """mIoU on the training batches themselves, as they are learned from.
+
+    It is counted like the training loss: over the batches since it was last asked, augmented, with dropout, and with
+    the weights that each of them met. Of large pictures it takes a pixel of every few, as `every` says.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._matrix = ConfusionMatrix(num_classes)
+
+    @torch.no_grad()
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        """Count a batch: logits (N, K, H, W), labels (N, H, W)."""
+        step = every(*target.shape[1:])
+        few = logits.detach()[:, :, ::step, ::step]
+        self._matrix.update(few.max(1).indices, target[:, ::step, ::step])
+
+    def take(self) -> float | None:
+        """The mIoU since this was last asked; None where no pixel was labelled."""
+        matrix, self._matrix = self._matrix, ConfusionMatrix(self._matrix.num_classes)
+        miou = Metrics.from_confusion(matrix).miou
+        return None if isnan(miou) else miou
+
+    def counts(self) -> Tensor:
+        """What has been counted since this was last asked: (K, K) int64, for the state of a run."""
+        return self._matrix.counts.clone()
+
+    def restore(self, counts: Tensor) -> None:
+        """Go on from `counts`."""
+        self._matrix = ConfusionMatrix.from_counts(counts)
