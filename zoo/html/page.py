@@ -23,13 +23,13 @@ p { margin: .4rem 0; }
 .small { font-size: .86rem; }
 pre { margin: .3rem 0; padding: .55rem .75rem; overflow-x: auto; background: var(--code); border: 1px solid var(--line);
   border-radius: 6px; font: .82rem/1.45 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; }
-pre.command { user-select: all; }
+pre.command { user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre.recipe { columns: 17rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1.2rem; margin-top: 1.6rem; }
 .card { display: flex; flex-direction: column; overflow: hidden; background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; }
 .card > img, .card > .stripes { width: 100%; aspect-ratio: 16 / 10; object-fit: cover; display: block; }
-.stripes { display: flex; }
+.card > .stripes { display: flex; aspect-ratio: 16 / 4; }
 .stripes > span { flex: 1; }
 .card .inside { display: flex; flex-direction: column; gap: .35rem; padding: .9rem 1rem 1rem; flex: 1; min-width: 0; }
 .card h2 { margin: 0; font-size: 1.05rem; overflow-wrap: anywhere; }
