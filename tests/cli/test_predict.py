@@ -184,4 +184,8 @@ def test_only_pictures_that_are_not_there(home):
     assert result.exit_code == 1
     assert "gone.png: no such file" in result.stderr
     assert run("--out", "out").exit_code == 2
-    assert run("in").exit_code == 2
+
+
+def test_results_have_a_folder_of_their_own_where_none_is_given(home):
+    assert run("in").exit_code == 0
+    assert list((home / "predicted").glob("*_overlay.png"))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG")
 @click.option("--data", metavar="NAME|FOLDER", required=True, help="A registered data set or a folder.")
 @click.option("--split", default="val", show_default=True, help="Which part of the data.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures at once.")

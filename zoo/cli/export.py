@@ -17,7 +17,7 @@ def _size(_: click.Context, option: click.Parameter, value: str | None) -> tuple
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG")
 @click.option("--format", "format", type=click.Choice(["onnx", "pt2"]), help="By default what --out ends in.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="By default beside the checkpoint.")
 @click.option("--size", metavar="HxW", default="256x320", show_default=True, callback=_size, help="Size to trace at.")

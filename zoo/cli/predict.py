@@ -15,9 +15,16 @@ _FEW = 10
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT")
+@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG")
 @click.argument("pictures", metavar="IMAGE|FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the results go.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    default="predicted",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where the results go.",
+)
 @click.option("--force", is_flag=True, help="Replace results that are there already.")
 @click.option("--device", default="auto", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps …")
 @click.option("--amp", is_flag=True, help="Compute in bfloat16: faster where the hardware has it.")
@@ -39,14 +46,14 @@ def command(
     alpha: float,
     as_json: bool,
 ) -> None:
-    """Segment pictures, or all pictures of a folder, with a weight file.
+    """Segment pictures, or all pictures of a folder, with a weight file or published weights.
 
     Each becomes DIR/<name>.png, whose values are the labels and whose palette shows the classes, and
     DIR/<name>_overlay.png to look at. A picture that cannot be read is reported, and the others are done.
 
     \b
-    zoo predict run/best.safetensors photo.jpg --out seen
-    zoo predict run/best.safetensors holiday/ --out seen --json
+    zoo predict run/best.safetensors photo.jpg
+    zoo predict fcn8s_vgg16.voc holiday/ --out seen --json
     """
     from zoo.inference.outputs import plan, prepare
 
