@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import torch
-
 from zoo.config import ModelConfig
-from zoo.hub.skeleton import skeleton
+from zoo.hub.skeleton import hollow
 from zoo.model import SegmentationModel
 
 
@@ -35,12 +33,5 @@ def _changed(model: SegmentationModel, other: ModelConfig) -> frozenset[str]:
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     from zoo.assembly import build
 
-    try:
-        with skeleton():
-            built = build(config)
-    except RuntimeError as error:  # a constructor that reads numbers out of tensors
-        if "meta" not in str(error):
-            raise
-        with torch.random.fork_rng(devices=[]):
-            built = build(config)
+    built = hollow(lambda: build(config))
     return {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +194,6 @@ def _convert(record: Record, source: Source, fetched: Path, path: Path) -> Path:
 def _described(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def forget(record: Record) -> None:
-    """Remove what was fetched and made of a record's sources."""
-    for folder in (converted_folder() / record.name, sources_folder() / record.name):
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
 
 
 def here(record: Record) -> Path | None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from zoo.assembly import build
 from zoo.config import ModelConfig
 from zoo.errors import OptionError
-from zoo.hub.skeleton import skeleton
+from zoo.hub.skeleton import hollow
 from zoo.interfaces import Features
 from zoo.model import Branch, SegmentationModel
 from zoo.summary.cost import NOT_COUNTED, Counting
@@ -120,13 +120,7 @@ def summarize(model: SegmentationModel | ModelConfig, size: tuple[int, int] = SI
 
 
 def _built(config: ModelConfig) -> SegmentationModel:
-    try:
-        with skeleton():
-            return build(config).eval()
-    except RuntimeError as error:  # a constructor that reads numbers out of tensors
-        if "meta" not in str(error):
-            raise
-    return _real(config).to("meta")
+    return hollow(lambda: build(config)).eval().to("meta")
 
 
 def _real(config: ModelConfig) -> SegmentationModel:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from zoo.hub.convert.provenance import Provenance
-from zoo.hub.convert.translation import hollow, input_of, translated
+from zoo.hub.convert.translation import input_of, translated
 from zoo.hub.converter import Converter, Foreign, Implied
 from zoo.hub.encoder_file import save_encoder
+from zoo.hub.skeleton import hollow
 from zoo.manifest import Spec
 from zoo.plan import Plan
 

@@ -1,8 +1,6 @@
 """What converting a model and converting an encoder share."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +11,8 @@ from zoo.errors import CheckpointError
 from zoo.hub.convert.fitting import fitted
 from zoo.hub.convert.provenance import Provenance
 from zoo.hub.converter import Converter, Foreign, Implied
-from zoo.hub.skeleton import skeleton
+from zoo.hub.skeleton import hollow
 from zoo.model import SegmentationModel
-
-Net = TypeVar("Net", bound=nn.Module)
 
 
 def translated(path: Path, name: str, converter: Converter, foreign: Foreign, net: nn.Module) -> dict[str, Tensor]:
@@ -46,17 +42,6 @@ def built(config: ModelConfig, path: Path) -> SegmentationModel:
         return hollow(lambda: build(config))
     except (RuntimeError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path} is for a model that cannot be built: {error}") from error
-
-
-def hollow(make: Callable[[], Net]) -> Net:
-    """What `make` makes, without its numbers where that is possible."""
-    try:
-        with skeleton():
-            return make()
-    except RuntimeError as error:  # a constructor that reads numbers out of tensors
-        if "meta" not in str(error):
-            raise
-        return make()
 
 
 def input_of(origin: Provenance, implied: Implied, default: InputSpec, channels: int) -> InputSpec:
