@@ -57,8 +57,9 @@ def deconvnet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **opti
             Published: 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        options: norm = True, depths = (2, 2, 3, 3, 3); of the encoder vgg16_bn: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: norm = True, depths = (2, 2, 3, 3, 3); of the encoder vgg16_bn: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -247,8 +248,9 @@ def fcn16s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
             Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -268,8 +270,9 @@ def fcn16s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
             Published: 'pascal_context', 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -331,8 +334,9 @@ def fcn32s_rgb_hha_vgg16(pretrained=False, *, num_classes=None, in_channels=6, *
             Published: 'nyud' (the default).
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False; of the encoder vgg16: classifier, fc6_padding, classifier_norm, norm_eps,
-            norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False; of the encoder vgg16: width, classifier, classifier_channels,
+            fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout,
+            encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -374,8 +378,9 @@ def fcn32s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
             Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -395,8 +400,9 @@ def fcn32s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
             Published: 'nyud_color', 'nyud_hha', 'pascal_context', 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -416,8 +422,9 @@ def fcn8s_atonce_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **o
             Published: 'voc' (the default).
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -437,8 +444,9 @@ def fcn8s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, *
             Published: 'siftflow' (the default).
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -458,8 +466,9 @@ def fcn8s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options)
             Published: 'pascal_context', 'voc' (the default), 'voc2015'.
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: classifier, fc6_padding,
-            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout, encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -709,8 +718,8 @@ def unet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;
-            of the encoder vgg16: classifier, fc6_padding, classifier_norm, norm_eps, norm_shift,
-            first_padding, ceil_mode, encoder_weights.
+            of the encoder vgg16: width, classifier, classifier_channels, fc6_padding, classifier_norm,
+            norm_eps, norm_shift, first_padding, ceil_mode, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.

@@ -1,6 +1,6 @@
 """U-Net (2015) with its own contracting path or on any encoder; U-Net L4 and L5, with and without ASPP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.plugins.unet.contracting import ContractingPath
@@ -87,6 +87,7 @@ def unet(
 def unet_levels(
     num_classes: int,
     in_channels: int = 3,
+    encoder: EncoderPlan | None = None,
     *,
     channels: Sequence[int] = (64, 128, 256, 512),
     aspp: bool = False,
@@ -104,10 +105,12 @@ def unet_levels(
     Args:
         num_classes: K.
         in_channels: C of the input.
-        channels: Of the encoder's blocks.
+        encoder: None for the net's own; or any encoder with a tap per level: the last tap of each of its finest strides
+            is read.
+        channels: Of the blocks at each level, fine to coarse. On another encoder they are the decoder's only.
         aspp: Atrous spatial pyramid pooling before the centre.
         wiring: Where the skips enter, ``"A"`` or ``"B"``; see `LevelDecoder`.
-        dropout: Probability in the deepest encoder block.
+        dropout: Probability in the deepest encoder block, or after another encoder's deepest map.
         center_convs: Convolutions in the centre.
         last_padding: 0: the last block loses four cells, and its scores are stretched to the input, as traced. 1: it
             does not.
@@ -125,18 +128,30 @@ def unet_levels(
     _one_of("last_padding", last_padding, (0, 1))
     if not channels:
         raise OptionError("channels=[]: expected the channels of at least one encoder block")
-    deepest = channels[-1]
-    pooling = ASPP(deepest, deepest, rates=rates, width=aspp_width, image_pooling=image_pooling) if aspp else None
-    encoder = LevelEncoder(channels, in_channels=in_channels, dropout=dropout)
+    wishes: Mapping[str, Any] = {}
+    if encoder is None:
+        own = LevelEncoder(channels, in_channels=in_channels, dropout=dropout)
+        taps: Sequence[FeatureSpec] = own.features
+    else:
+        wishes = encoder.supported(ceil_mode=True)
+        taps = _finest(encoder.name, encoder.offers(**wishes), len(channels))
+        if len(taps) < len(channels):
+            raise IncompatibleError(
+                f"encoder {encoder.name!r} has taps at {len(taps)} strides, fewer than the {len(channels)} levels"
+            )
+    deepest = taps[-1].channels
     decoder = LevelDecoder(
-        encoder.features,
+        taps,
+        widths=None if encoder is None else channels,
         wiring=wiring,
         center_convs=center_convs,
         last_padding=last_padding,
         norm=decoder_norm,
-        aspp=pooling,
+        aspp=ASPP(deepest, deepest, rates=rates, width=aspp_width, image_pooling=image_pooling) if aspp else None,
+        dropout=0.0 if encoder is None else dropout,
     )
-    return SegmentationModel(encoder, decoder, ScoreHead(decoder.out.channels, num_classes))
+    trunk = own if encoder is None else encoder.build(decoder.taps, **wishes)
+    return SegmentationModel(trunk, decoder, ScoreHead(decoder.out.channels, num_classes))
 
 
 def _finest(encoder: str, offered: Sequence[FeatureSpec], count: int) -> list[FeatureSpec]:

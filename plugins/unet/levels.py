@@ -67,25 +67,33 @@ class LevelDecoder(Decoder):
 
     Args:
         features: The encoder's taps, fine to coarse.
+        widths: Channels of the blocks at each tap's resolution, fine to coarse; None for the taps' own. The centre
+            keeps the channels of the deepest tap.
         wiring: ``"A"``: a block reads the skip of its own resolution, then upsamples to the next. ``"B"``: it upsamples
             first and reads the skip of the finer resolution; the last block then reads none. Both give the same shapes.
         center_convs: Convolutions in the centre; with 0 there is none.
         last_padding: Of the last block's convolutions: 0 as traced; 1 keeps its four cells.
         norm: BatchNorm in the decoder blocks.
         aspp: A module that keeps channels and size, put before the centre.
+        dropout: Probability of dropping elements of the deepest tap.
     """
 
     def __init__(
         self,
         features: Sequence[FeatureSpec],
         *,
+        widths: Sequence[int] | None = None,
         wiring: str = "A",
         center_convs: int = 2,
         last_padding: int = 0,
         norm: bool = False,
         aspp: nn.Module | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        width = {tap.name: tap.channels for tap in features}
+        if widths is not None:
+            width = {tap.name: channels for tap, channels in zip(features, widths, strict=True)}
         coarse_to_fine = tuple(reversed(features))
         deepest, finest = coarse_to_fine[0], coarse_to_fine[-1]
         self.taps = tuple(tap.name for tap in coarse_to_fine)
@@ -96,19 +104,24 @@ class LevelDecoder(Decoder):
         channels = deepest.channels
         for index, (here, finer) in enumerate(pairwise(coarse_to_fine), 1):
             skip = here if wiring == "A" else finer
-            self.add_module(f"dec{index}", _block(channels + skip.channels, finer.channels, 1, norm))
-            channels = finer.channels
+            self.add_module(f"dec{index}", _block(channels + skip.channels, width[finer.name], 1, norm))
+            channels = width[finer.name]
         if wiring == "A":
             channels += finest.channels
         self.last = f"dec{len(features)}"
-        self.add_module(self.last, _block(channels, finest.channels, last_padding, norm))
-        self.out = finest._replace(name=self.last, offset=finest.offset + finest.stride * 2 * (1 - last_padding))
+        self.add_module(self.last, _block(channels, width[finest.name], last_padding, norm))
+        self.out = finest._replace(
+            name=self.last,
+            channels=width[finest.name],
+            offset=finest.offset + finest.stride * 2 * (1 - last_padding),
+        )
+        self.dropout = nn.Dropout(dropout)
         initialise(self)
 
     def forward(self, features: Features) -> Tensor:
         """Map the taps to (N, out.channels, h, w), with h two times two cells less than the finest tap has."""
         skips = [features.maps[tap] for tap in self.taps]
-        x = self.center(self.aspp(skips[0]))
+        x = self.center(self.aspp(self.dropout(skips[0])))
         for index, (here, finer) in enumerate(pairwise(skips), 1):
             block, size = getattr(self, f"dec{index}"), finer.shape[-2:]
             x = block(cat((x, here), 1), size) if self.wiring == "A" else block(cat((resize(x, size), finer), 1))

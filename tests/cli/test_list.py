@@ -153,6 +153,10 @@ def test_a_broken_single_file_plugin_does_no_harm(zoo_command, tmp_path, code):
     assert "no such Python file" in zoo_command("--plugin", "absent.py", "list").stderr
 
 
-def test_a_net_with_a_trunk_of_its_own_takes_no_encoder(zoo_command):
-    done = zoo_command("list", "--kind", "encoder", "--for", "unet_l4", code=1)
+def test_a_net_with_a_trunk_of_its_own_takes_no_encoder(zoo_command, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import zoo\n\n@zoo.register('architecture', 'lonely')\ndef lonely(num_classes, in_channels=3):\n    ...\n"
+    )
+    plugin = str(tmp_path / "mine.py")
+    done = zoo_command("--plugin", plugin, "list", "--kind", "encoder", "--for", "lonely", code=1)
     assert "takes no encoder" in done.stderr

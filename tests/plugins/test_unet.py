@@ -175,6 +175,19 @@ def test_no_centre():
     assert model(torch.empty(2, 3, 64, 64, device="meta"))["out"].shape == (2, 10, 64, 64)
 
 
+@pytest.mark.parametrize("encoder", ["resnet18", "vgg11", "squeezenet1_0"])
+def test_levels_on_another_encoder(encoder):
+    """The decoder's channels are the options', the centre's those of the encoder's map, whatever the encoder."""
+    model = _on_meta("unet_l4_aspp", encoder=encoder, channels=[4, 6, 8, 10], decoder_norm=True)
+    encoder_taps = model.encoder.features
+    assert len(model.decoder.taps) == 4
+    convs = [m for m in model.decoder.dec1.modules() if isinstance(m, torch.nn.Conv2d)]
+    deepest = next(tap for tap in encoder_taps if tap.name == model.decoder.taps[0])
+    assert (convs[0].in_channels, convs[0].out_channels) == (2 * deepest.channels, 8)
+    assert model.decoder.out.channels == 4
+    assert model(torch.empty(2, 3, 45, 70, device="meta"))["out"].shape == (2, 10, 45, 70)
+
+
 # --- 2015 ------------------------------------------------------------------------------------------------------------
 
 
@@ -456,7 +469,7 @@ def test_activations_keep_their_size_at_first(padding):
 @pytest.mark.parametrize(
     ("name", "options", "error", "words"),
     [
-        ("unet_l4", {"encoder": "resnet18"}, OptionError, "own encoder"),
+        ("unet_l5", {"encoder": "squeezenet1_0", "stages": 4}, IncompatibleError, "4 strides, fewer than the 5 levels"),
         ("unet_l4", {"colour": 1}, OptionError, "colour"),
         ("unet_l4", {"wiring": "C"}, OptionError, "'A', 'B'"),
         ("unet_l4", {"channels": []}, OptionError, "at least one"),

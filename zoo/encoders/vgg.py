@@ -29,8 +29,21 @@ class _Step(NamedTuple):
     padding: int
 
 
-def _plan(name: str, in_channels: int, first_padding: int, classifier: bool, fc6_padding: int | None) -> list[_Step]:
+def _plan(
+    name: str,
+    in_channels: int,
+    first_padding: int,
+    classifier: bool,
+    fc6_padding: int | None,
+    width: float = 1.0,
+    classifier_channels: int | None = None,
+) -> list[_Step]:
     """The layers of a net in order. Offsets follow from kernel, stride and padding of all layers before."""
+    classifier_channels = _CLASSIFIER_CHANNELS if classifier_channels is None else classifier_channels
+    if not 0 < width <= 4 or classifier_channels < 1:
+        raise OptionError(
+            f"width={width}, classifier_channels={classifier_channels}: expected above 0 to 4, and at least 1"
+        )
     steps: list[_Step] = []
     channels, stride, offset = in_channels, 1, 0.0
 
@@ -41,17 +54,18 @@ def _plan(name: str, in_channels: int, first_padding: int, classifier: bool, fc6
         steps.append(_Step(FeatureSpec(layer, out_channels, stride, offset), kind, channels, kernel_size, padding))
         channels = out_channels
 
-    for block, (depth, width) in enumerate(zip(_DEPTHS[name], _CHANNELS, strict=True), 1):
+    for block, (depth, full) in enumerate(zip(_DEPTHS[name], _CHANNELS, strict=True), 1):
+        out = max(1, round(full * width))
         for index in range(1, depth + 1):
-            add(f"conv{block}_{index}", "conv", width, 3, first_padding if block == index == 1 else 1)
-        add(f"pool{block}", "pool", width, 2, 0, step=2)
+            add(f"conv{block}_{index}", "conv", out, 3, first_padding if block == index == 1 else 1)
+        add(f"pool{block}", "pool", out, 2, 0, step=2)
     if classifier:
         # The published FCN nets leave fc6 unpadded because the image was padded by 100; without that it must
         # be padded itself, or the answer would not cover the image.
         if fc6_padding is None:
             fc6_padding = 0 if first_padding >= 100 else 3
-        add("fc6", "fc", _CLASSIFIER_CHANNELS, 7, fc6_padding)
-        add("fc7", "fc", _CLASSIFIER_CHANNELS, 1, 0)
+        add("fc6", "fc", classifier_channels, 7, fc6_padding)
+        add("fc7", "fc", classifier_channels, 1, 0)
     return steps
 
 
@@ -64,7 +78,9 @@ class VGG(Encoder):
     Args:
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input.
+        width: Factor of the channels of every convolution; published weights are for 1.
         classifier: Add fc6 (7×7) and fc7 (1×1).
+        classifier_channels: Channels of fc6 and fc7; None: 4096.
         fc6_padding: Padding of fc6; by default 3, or 0 where `first_padding` makes up for it. Without any, a map
             smaller than 7×7 is first filled up with zeros.
         classifier_norm: BatchNorm after fc6 and fc7 (``bnfc6``, ``bnfc7``), as in DeconvNet.
@@ -84,7 +100,9 @@ class VGG(Encoder):
         *,
         taps: Collection[str] | None = None,
         in_channels: int = 3,
+        width: float = 1.0,
         classifier: bool = False,
+        classifier_channels: int | None = None,
         fc6_padding: int | None = None,
         classifier_norm: bool = False,
         norm_eps: float = 1e-5,
@@ -97,7 +115,7 @@ class VGG(Encoder):
         super().__init__()
         if first_padding < 1:
             raise OptionError(f"first_padding={first_padding}: expected at least 1, or small pictures would vanish")
-        steps = _plan(self.depth, in_channels, first_padding, classifier, fc6_padding)
+        steps = _plan(self.depth, in_channels, first_padding, classifier, fc6_padding, width, classifier_channels)
         if taps is not None:
             deepest = max(index for index, step in enumerate(steps) if step.spec.name in taps)
             steps = steps[: deepest + 1]
@@ -127,11 +145,17 @@ class VGG(Encoder):
 
     @classmethod
     def offers(  # type: ignore[override]
-        cls, *, classifier: bool = False, fc6_padding: int | None = None, first_padding: int = 1
+        cls,
+        *,
+        width: float = 1.0,
+        classifier: bool = False,
+        classifier_channels: int | None = None,
+        fc6_padding: int | None = None,
+        first_padding: int = 1,
     ) -> tuple[FeatureSpec, ...]:
         """The taps that a net of these options has."""
         wanted = _tap_names(cls.depth)
-        steps = _plan(cls.depth, 3, first_padding, classifier, fc6_padding)
+        steps = _plan(cls.depth, 3, first_padding, classifier, fc6_padding, width, classifier_channels)
         return tuple(step.spec for step in steps if step.spec.name in wanted)
 
     def forward(self, x: Tensor, taps: Collection[str], with_pools: bool = False) -> Features:
@@ -140,22 +164,27 @@ class VGG(Encoder):
         pools: dict[str, Pool] = {}
         for name, kind in self.layers:
             if kind == "pool":
-                x = self._pool(name, x, pools if with_pools else None)
+                x = self.halve(name, x, pools if with_pools else None)
             else:
-                conv = getattr(self, name)
-                if kind == "fc" and conv.padding[0] == 0:
-                    x = pad_to(x, 1, conv.kernel_size[0])
-                x = conv(x)
-                if name in self.norms:
-                    x = getattr(self, self.norms[name])(x)
-                x = self.relu(x)
-                if kind == "fc":
-                    x = self.dropout(x)
+                x = self.convolve(name, x)
             if name in taps:
                 maps[name] = x
         return Features(maps, pools)
 
-    def _pool(self, name: str, x: Tensor, pools: dict[str, Pool] | None) -> Tensor:
+    def convolve(self, name: str, x: Tensor) -> Tensor:
+        """Run the convolution `name` with what belongs to it: norm, ReLU, dropout after fc6 and fc7."""
+        conv, is_classifier = getattr(self, name), name.startswith("fc")
+        if is_classifier and conv.padding[0] == 0:
+            x = pad_to(x, 1, conv.kernel_size[0])
+        x = conv(x)
+        if name in self.norms:
+            x = getattr(self, self.norms[name])(x)
+        x = self.relu(x)
+        activated: Tensor = self.dropout(x) if is_classifier else x
+        return activated
+
+    def halve(self, name: str, x: Tensor, pools: dict[str, Pool] | None = None) -> Tensor:
+        """Run the pooling `name`; its switches go into `pools`, if given."""
         # A map of one row or column cannot be halved by rounding down; rounding up leaves it as it is.
         ceil_mode = self.ceil_mode or min(x.shape[-2:]) < 2
         if pools is None:

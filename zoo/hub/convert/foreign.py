@@ -5,6 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def read_foreign(path: Path, format: str) -> Foreign:
 
     Args:
         path: The file; a folder, where the format has folders.
-        format: ``"caffe"`` for a ``.caffemodel``, any other for safetensors or pickles of tensors.
+        format: ``"caffe"`` for a ``.caffemodel``, any other for safetensors or pickles of tensors. NumPy's ``.npz`` is
+            read in all of them.
 
     Raises:
         CheckpointError: There is none, it is damaged or of another format, or would execute code when loaded.
@@ -51,6 +53,8 @@ def read_foreign(path: Path, format: str) -> Foreign:
         raise CheckpointError(f"{path} is a web page, not a file of weights; it was fetched from a wrong address")
     if _is_safetensors(start):
         return Foreign(_plain(_read_safetensors(path), path), description)
+    if _is_arrays(path):
+        return Foreign(_plain(_read_arrays(path), path), description)
     if format in ("caffe", "deconvnet"):
         from zoo.hub.convert.caffemodel import read_caffemodel
 
@@ -85,6 +89,25 @@ def _read_safetensors(path: Path) -> Any:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is no valid safetensors file: {error}") from None
+
+
+def _is_arrays(path: Path) -> bool:
+    """Whether it is NumPy's archive of arrays; a file of torch.save is a zip, too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _read_arrays(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged or holds more than arrays: {_printable(str(error))}") from None
 
 
 def _read_pickle(path: Path, start: bytes) -> Any:
