@@ -159,3 +159,11 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if "zoo" not in entry.name and entry.suffix != ".pth" and entry.name != "__pycache__":
                 (folder / entry.name).symlink_to(entry)
     return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path, libraries: Path) -> tuple[Path, Path]:
+    """A fresh virtual environment with all libraries but Zoo: its folder, and that of its packages."""
+    from fresh_environment import create
+
+    return create(tmp_path / "venv", libraries)

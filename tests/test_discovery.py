@@ -77,7 +77,7 @@ def test_one_distribution_seen_twice_is_one_plugin(installed, monkeypatch):
         ({"manifest": "a = " + "[" * 5000}, "plugin.toml"),
         ({"manifest": _manifest("zoo")}, "belongs to built-in"),
         ({"manifest": _manifest("fcn")}, "belongs to built-in"),
-        ({"manifest": "", "entry_points": "[zoo.plugins]\nbad = ???\n"}, "'???' cannot be located"),
+        ({"manifest": "", "entry_points": "[zoo.plugins]\nbad = ???\n"}, "'???' is no package"),
         ({"manifest": "", "entry_points": "[zoo.plugins]\nbad = nowhere_at_all\n"}, "is not installed"),
         ({"manifest": "", "entry_points": "[zoo.plugins]\nbad = nowhere.at.all\n"}, "is not installed"),
         ({"manifest": "", "entry_points": "[zoo.plugins]\nno equals sign\n"}, "entry points cannot be read"),
@@ -170,7 +170,7 @@ def test_nobody_announces_nothing_is_imported(monkeypatch, tmp_path):
     (tmp_path / "other-1.0.dist-info").mkdir()
     (tmp_path / "other-1.0.dist-info" / "entry_points.txt").write_text("[console_scripts]\nx = y:z\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "absent"), str(tmp_path / "x.zip")])
-    assert list(discovery._announced()) == []
+    assert list(discovery.announcements()) == []
 
 
 def test_find_module_runs_no_code(installed):

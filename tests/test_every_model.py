@@ -17,7 +17,7 @@ from zoo.encoders import vgg
 from zoo.manifest import Spec
 from zoo.plan import accepted_options
 from zoo.registry import Registry
-from zoo.testing import PROPERTIES, Subject, check
+from zoo.testing import PROPERTIES, Subject, check_property
 from zoo.testing.properties import SHAPES
 
 HEAVY = 8_000_000
@@ -93,19 +93,19 @@ def narrow_vgg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("property", SHAPES)
 @pytest.mark.parametrize("subject", FULL, ids=str)
 def test_shapes_at_full_width(subject: Subject, property: str) -> None:
-    check(property, subject)
+    check_property(property, subject)
 
 
 @pytest.mark.parametrize(("subject", "property"), cases())
 def test_numbers(subject: Subject, property: str) -> None:
     if property == "parameters":
         pytest.skip("checked at full width")
-    check(property, subject)
+    check_property(property, subject)
 
 
 @pytest.mark.parametrize("property", ["sizes", "batch_of_one", "backward", "save_and_load"])
 @pytest.mark.parametrize("subject", AUXILIARY, ids=str)
 def test_auxiliary_heads(subject: Subject, property: str) -> None:
-    check(property, subject)
+    check_property(property, subject)
     model = subject.build()
     assert model.train()(subject.input(model)).keys() == {"out", "aux"}

@@ -37,8 +37,18 @@ def test_is_what_its_tool_writes(root):
 
 def test_entry_points_are_exactly_the_named_models(hubconf):
     entry_points = [name for name, value in vars(hubconf).items() if callable(value) and not name.startswith("_")]
-    assert entry_points == sorted(entry_points) == _models()
+    assert entry_points[0] == "load"
+    assert entry_points[1:] == sorted(entry_points[1:]) == _models()
     assert {"fcn8s_vgg16", "fcn16s_vgg16", "fcn32s_vgg16", "fcn8s_atonce_vgg16"} <= set(entry_points)
+
+
+def test_load_takes_any_file(hubconf, tmp_path):
+    import zoo
+
+    path = zoo.save(zoo.create_model("fcn8s@resnet18", num_classes=2), tmp_path / "m.safetensors")
+    model = hubconf.load(path)
+    assert not model.training
+    assert model(torch.rand(1, 3, 33, 40))["out"].shape == (1, 2, 33, 40)
 
 
 def test_every_entry_point_is_documented(hubconf):
@@ -164,5 +174,5 @@ def test_an_uninstalled_checkout_works_from_anywhere(tmp_path, checkout, librari
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
-    assert report == {"listed": _models(), "shape": [1, 5, 20, 30], "heavy": []}
+    assert report == {"listed": sorted([*_models(), "load"]), "shape": [1, 5, 20, 30], "heavy": []}
     assert "Warning" not in done.stderr

@@ -1,12 +1,11 @@
 """A wheel, an editable install and the bare checkout: in all of them the plugins are `zoo.plugins.*`, and only that."""
 
 import json
-import os
-import subprocess
 import sys
 import zipfile
 
 import pytest
+from fresh_environment import install, run
 
 pytestmark = pytest.mark.slow
 
@@ -29,52 +28,27 @@ print(json.dumps({
 """
 
 
-def _run(*command, cwd, **env):
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, cwd=cwd, env={**clean, **env}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture
-def environment(tmp_path, libraries):
-    """A fresh virtual environment with all libraries but Zoo."""
-    folder = tmp_path / "venv"
-    _run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=tmp_path)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "libraries.pth").write_text(f"{libraries}\n")
-    return folder, packages
-
-
-def _install(environment, *what, cwd):
-    folder, _ = environment
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "--disable-pip-version-check"]
-    _run(*pip, "install", "--no-deps", "--no-index", "--no-build-isolation", *what, cwd=cwd)
-
-
 def _check(environment, tmp_path):
     folder, packages = environment
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    report = json.loads(_run(folder / "bin" / "python", "-c", SCRIPT, cwd=elsewhere))
+    report = json.loads(run(folder / "bin" / "python", "-c", SCRIPT, cwd=elsewhere))
     assert "fcn8s_vgg16" in report["models"]
     assert report["plugin"] == "zoo.plugins.fcn.decoder"
     assert report["shape"] == [1, 7, 33, 47]
     assert report["strays"] == []
-    listed = _run(folder / "bin" / "zoo", "list", "--json", cwd=elsewhere)
+    listed = run(folder / "bin" / "zoo", "list", "--json", cwd=elsewhere)
     assert [record["name"] for record in json.loads(listed)] == report["models"]
-    assert report["version"] in _run(folder / "bin" / "zoo", "--version", cwd=elsewhere)
+    assert report["version"] in run(folder / "bin" / "zoo", "--version", cwd=elsewhere)
     assert not list(packages.glob("plugins*"))
-    plugins = json.loads(_run(folder / "bin" / "zoo", "plugins", "--json", cwd=elsewhere))
+    plugins = json.loads(run(folder / "bin" / "zoo", "plugins", "--json", cwd=elsewhere))
     assert {plugin["status"] for plugin in plugins} == {"ok"}
     return report
 
 
 def test_wheel(tmp_path, checkout, environment, root):
     """Built from the source distribution, so that is whole as well."""
-    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, checkout, cwd=tmp_path)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, checkout, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"zoo", "zoo_segmentation"}
@@ -83,13 +57,13 @@ def test_wheel(tmp_path, checkout, environment, root):
         for path in (root / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"{place}/{path.relative_to(root / folder).as_posix()}" in names
-    _install(environment, wheel, cwd=tmp_path)
+    install(environment, wheel, cwd=tmp_path)
     report = _check(environment, tmp_path)
     assert report["home"].startswith(str(environment[1]))
 
 
 def test_editable_install(tmp_path, checkout, environment):
-    _install(environment, "--editable", checkout, cwd=tmp_path)
+    install(environment, "--editable", checkout, cwd=tmp_path)
     report = _check(environment, tmp_path)
     assert report["home"].startswith(str(checkout))
 
@@ -97,7 +71,7 @@ def test_editable_install(tmp_path, checkout, environment):
 def test_bare_checkout(tmp_path, checkout, libraries):
     """Not installed; run in its own folder, as after `git clone`."""
     code = f"import sys; sys.path[:0] = [{str(checkout)!r}]; sys.path.append({str(libraries)!r})\n{SCRIPT}"
-    report = json.loads(_run(sys.executable, "-I", "-S", "-c", code, cwd=tmp_path))
+    report = json.loads(run(sys.executable, "-I", "-S", "-c", code, cwd=tmp_path))
     assert report["home"].startswith(str(checkout))
     assert report["plugin"] == "zoo.plugins.fcn.decoder"
     assert report["shape"] == [1, 7, 33, 47]

@@ -13,7 +13,7 @@ from zoo.registry import registry
 
 HUBCONF = Path(__file__).parents[1] / "hubconf.py"
 
-_HEADER = '''"""Entry points for torch.hub: one function for every named model. Written by tools/make_hubconf.py.
+_HEADER = '''"""Entry points for torch.hub: one function per named model, and `load`. Written by tools/make_hubconf.py.
 
 >>> import torch
 >>> torch.hub.list("OWNER/zoo")
@@ -62,6 +62,24 @@ def _create(name, pretrained, num_classes, in_channels, options):
     return _zoo().create_model(
         name, num_classes=num_classes, in_channels=in_channels, weights=weights, **options
     )
+
+
+def load(weights):
+    """Any model from its own description: a weight file, or the name of published weights.
+
+    Models of plugins that are installed are among them.
+
+    Args:
+        weights: The path of a ``.safetensors`` file that Zoo wrote, or a name as ``"unet_l4.camvid"``.
+
+    Returns:
+        The model, in evaluation mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
+
+    Example:
+        >>> model = torch.hub.load("OWNER/zoo", "load", "best.safetensors")
+        >>> model.predict("photo.jpg").save("labels.png")
+    """
+    return _zoo().load(weights)
 '''
 
 _FUNCTION = '''

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from zoo.assembly import create_model
     from zoo.hub.checkpoint import load, save
     from zoo.registry import find, list_models, register
+    from zoo.speed import optimize
 
-__all__ = ["__version__", "create_model", "find", "list_models", "load", "register", "save"]
+__all__ = ["__version__", "create_model", "find", "list_models", "load", "optimize", "register", "save"]
 
 _HOMES = {
     "create_model": "zoo.assembly",
     "find": "zoo.registry",
     "list_models": "zoo.registry",
     "load": "zoo.hub.checkpoint",
+    "optimize": "zoo.speed",
     "register": "zoo.registry",
     "save": "zoo.hub.checkpoint",
 }

@@ -35,8 +35,9 @@ def create_model(
         num_classes: K; by default what `weights` have, else what the model was published with.
         in_channels: C of the input; by default 3, or what the model was published with (4 for colour and depth).
         weights: Weights to start from: the path of a file, the tag of published ones (`zoo hub list`), or
-            ``"default"``. They may be of a coarser stage or another number of classes: what fits is taken, a first
-            layer for other channels is adapted, and a line says what is not.
+            ``"default"``. Where `name` says no encoder, theirs is taken. They may be of a coarser stage or another
+            number of classes: what fits is taken, a first layer for other channels is adapted, and a line says what is
+            not.
         strict: Whether weights that do not fit in everything are an error.
         options: Options of the architecture or of the encoder; `zoo info NAME` lists them.
 
@@ -59,6 +60,9 @@ def create_model(
         return _new(wanted, options.get("encoder_weights"))
     path = find_weights(wanted.name if encoder else name, weights)
     published = read_header(path).config
+    if published.is_of(wanted.name) and published.name != wanted.name:
+        encoder = published.encoder  # the model's weights are of it on this encoder, and none was asked for
+        wanted = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)
     if num_classes is None:
         num_classes = published.num_classes
     if (published.architecture, published.encoder) == (wanted.architecture, wanted.encoder):

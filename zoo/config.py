@@ -57,6 +57,11 @@ class InputSpec:
         return cls(record["order"], float(record["scale"]), mean, std)
 
 
+def is_of(name: str, model: str) -> bool:
+    """Whether `name` is that of `model`, or of it on another encoder (``model@encoder``)."""
+    return name == model or name.startswith(f"{model}@")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Everything needed to build a model again, and to read its answers.
@@ -82,6 +87,10 @@ class ModelConfig:
     input: InputSpec = field(default_factory=InputSpec)
     classes: tuple[str, ...] = ()
     palette: tuple[Color, ...] = ()
+
+    def is_of(self, model: str) -> bool:
+        """Whether it is that model, or that one on another encoder (``model@encoder``)."""
+        return is_of(self.name, model)
 
     def describing(
         self,

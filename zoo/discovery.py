@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.distributions import Announcement, announcements
 from zoo.errors import PluginError
-from zoo.manifest import Manifest, read_manifest
+from zoo.manifest import Manifest
+from zoo.shelved import Shelf
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
-    from importlib.metadata import EntryPoint
 
-GROUP = "zoo.plugins"
 MANIFEST = "plugin.toml"
 
 
@@ -62,12 +62,14 @@ def discover() -> list[Plugin]:
     """
     plugins: list[Plugin] = []
     owners: dict[str, Plugin] = {}
-    for plugin in (*_built_in(), *_installed()):
+    shelf = Shelf()
+    for plugin in (*_built_in(shelf), *_installed(shelf)):
         plugins.append(plugin)
         if plugin.status == "ok" and owners.setdefault(plugin.name, plugin) is not plugin:
             owner = owners[plugin.name]
             plugin.fail(f"the namespace {plugin.name!r} belongs to {owner.origin}", "choose another namespace")
         insist(plugin)
+    shelf.keep()
     return plugins
 
 
@@ -77,7 +79,7 @@ def insist(plugin: Plugin) -> None:
         raise PluginError(f"plugin {plugin.name!r} ({plugin.origin}) is broken: {plugin.error} (ZOO_STRICT is set)")
 
 
-def _built_in() -> Iterator[Plugin]:
+def _built_in(shelf: Shelf) -> Iterator[Plugin]:
     import zoo.plugins
 
     core = Path(__file__).parent
@@ -90,76 +92,33 @@ def _built_in() -> Iterator[Plugin]:
     }
     for name, folder in [("zoo", core), *sorted(rooms.items())]:
         plugin = Plugin(name, "built-in")
-        _read(plugin, folder / MANIFEST, bare_names=True)
+        _read(plugin, shelf, folder / MANIFEST, bare_names=True)
         yield plugin
 
 
-def _installed() -> Iterator[Plugin]:
+def _installed(shelf: Shelf) -> Iterator[Plugin]:
     choice = os.environ.get("ZOO_PLUGINS", "all").strip()
     chosen = None if choice in ("all", "") else {name.strip() for name in choice.split(",")} - {"none"}
-    seen: set[tuple[str, str]] = set()
-    for plugin, entry in sorted(_announced(), key=lambda found: found[0].name):
-        if entry is not None:
-            if (entry.name, entry.value) in seen:  # one distribution found twice on sys.path
-                continue
-            seen.add((entry.name, entry.value))
-            if chosen != set():  # with ZOO_PLUGINS=none nothing foreign is even looked at
-                _locate_and_read(plugin, entry)
-        plugin.chosen = chosen is None or bool(chosen & {plugin.name, entry.name if entry else plugin.name})
+    for found in sorted(announcements(), key=lambda found: found.name):
+        plugin = Plugin(found.name, found.origin)
+        if found.fault:
+            plugin.fail(f"its entry points cannot be read: {found.fault}", f"reinstall or uninstall {plugin.origin}")
+        elif chosen != set():  # with ZOO_PLUGINS=none nothing foreign is even looked at
+            _locate_and_read(plugin, shelf, found)
+        plugin.chosen = chosen is None or bool(chosen & {plugin.name, found.name})
         yield plugin
 
 
-def _announced() -> Iterator[tuple[Plugin, "EntryPoint | None"]]:
-    """Every plugin that a distribution on `sys.path` announces; without its entry point where that cannot be read.
-
-    `importlib.metadata` alone takes as long to import as everything else a listing does; a look at the files that it
-    would read shows whether that is worth it. And it fails as a whole where one distribution's metadata is damaged.
-    """
-    for folder in sys.path:
-        try:
-            infos = sorted(entry.path for entry in os.scandir(folder or ".") if entry.name.endswith("-info"))
-        except OSError:  # a zip file, or a folder that is not there
-            continue
-        for info in infos:
-            try:
-                with open(os.path.join(info, "entry_points.txt"), "rb") as file:
-                    announces = GROUP.encode() in file.read()
-            except OSError:
-                continue
-            if announces:
-                yield from _entries(Path(info))
-
-
-def _entries(info: Path) -> Iterator[tuple[Plugin, "EntryPoint | None"]]:
-    """The plugins of one distribution, whose metadata lie in the folder `info`."""
-    from importlib.metadata import Distribution
-
-    distribution = Distribution.at(info)
+def _locate_and_read(plugin: Plugin, shelf: Shelf, found: Announcement) -> None:
     try:
-        origin = f"{distribution.metadata['Name'] or info.stem} {distribution.metadata['Version'] or ''}".strip()
-    except Exception:  # absent or damaged
-        origin = info.stem
-    try:
-        entries = [entry for entry in distribution.entry_points if entry.group == GROUP]
-    except Exception as error:
-        plugin = Plugin(info.stem.partition("-")[0], origin)
-        plugin.fail(f"its entry points cannot be read: {error}", f"reinstall or uninstall {origin}")
-        yield plugin, None
-    else:
-        for entry in entries:
-            yield Plugin(entry.name, origin), entry
-
-
-def _locate_and_read(plugin: Plugin, entry: "EntryPoint") -> None:
-    try:
-        folder = _package_folder(entry.module)
+        folder = _package_folder(found.package)
     except Exception as error:  # a foreign finder may raise anything
-        plugin.fail(f"its package {entry.value!r} cannot be located: {error}", f"reinstall {plugin.origin}")
+        plugin.fail(f"its package {found.package!r} cannot be located: {error}", f"reinstall {plugin.origin}")
         return
     if folder is None:
-        plugin.fail(f"its package {entry.module!r} is not installed", f"reinstall or uninstall {plugin.origin}")
+        plugin.fail(f"its package {found.package!r} is not installed", f"reinstall or uninstall {plugin.origin}")
         return
-    _read(plugin, folder / MANIFEST, bare_names=False)
+    _read(plugin, shelf, folder / MANIFEST, bare_names=False)
 
 
 def find_module(name: str) -> Path | None:
@@ -194,12 +153,13 @@ def _find_spec(name: str) -> "ModuleSpec | None":
     return spec
 
 
-def _read(plugin: Plugin, path: Path, *, bare_names: bool) -> None:
+def _read(plugin: Plugin, shelf: Shelf, path: Path, *, bare_names: bool) -> None:
     try:
-        plugin.manifest = read_manifest(path, bare_names=bare_names)
+        plugin.manifest = shelf.read(path, bare_names=bare_names)
     except Exception as error:  # a manifest may be broken in ways that nobody thought of
         reason = str(error) if isinstance(error, PluginError) else f"{path}: {type(error).__name__}: {error}"
-        plugin.fail(reason, f"mend {path.name}, or reinstall or uninstall {plugin.origin}")
+        cure = error.cure if isinstance(error, PluginError) else ""
+        plugin.fail(reason, cure or f"mend {path.name}, or reinstall or uninstall {plugin.origin}")
     else:
         plugin.name = plugin.manifest.namespace
 

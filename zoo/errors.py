@@ -24,7 +24,15 @@ class IncompatibleError(ZooError):
 
 
 class PluginError(ZooError):
-    """A plugin whose manifest or code is broken."""
+    """A plugin whose manifest or code is broken.
+
+    Attributes:
+        cure: What to do about it, where that is more than to mend or remove the plugin.
+    """
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.cure = cure
 
 
 class CheckpointError(ZooError):

@@ -12,8 +12,12 @@ FIELDS: dict[str, set[str]] = {
     "decoder": _CODE,
     "head": _CODE,
     "dataset": _CODE | {"classes", "licence", "url"},
+    "loss": _COMMON | {"target", "papers"},
+    "transform": _COMMON | {"target", "papers"},
+    "pipeline": _COMMON | {"target", "model", "papers"},
     "recipe": _COMMON | {"file", "model", "papers", "published"},
     "weights": _COMMON | published.FIELDS,
+    "command": _COMMON | {"target"},
 }
 """What a table of each kind may hold."""
 
@@ -24,8 +28,12 @@ REQUIRED: dict[str, set[str]] = {
     "decoder": {"target"},
     "head": {"target"},
     "dataset": {"target"},
+    "loss": {"target"},
+    "transform": {"target"},
+    "pipeline": {"target"},
     "recipe": {"file"},
     "weights": set(),
+    "command": {"target"},
 }
 """What it must hold."""
 

@@ -3,14 +3,63 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleError
 from zoo.interfaces import FeatureSpec, Head
 from zoo.ops import BilinearUpsample, ScoreConv, conv_norm_act, fit, resize
 
+_GENERIC = 128  # up to so many rows and columns together torch interpolates by another kernel, which rounds otherwise
 
-class ScoreHead(Head):
+
+class PixelHead(Head):
+    """A head in two steps: coarse scores, and their way to the pixels, which may be gone a few rows at a time."""
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Map (N, C, h, w) to coarse scores (N, K, h, w)."""
+        raise TypeError(f"{type(self).__name__} does not define scores(x)")
+
+    def to_pixels(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        """Bring scores to logits (N, K, H, W) at `size`."""
+        raise TypeError(f"{type(self).__name__} does not define to_pixels(scores, size)")
+
+    def row_step(self, scores: Tensor, size: tuple[int, int]) -> int | None:
+        """Of how many rows the stretches for `some_rows` must be a multiple; None: it has to be all at once."""
+        return None
+
+    def some_rows(self, scores: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
+        """The rows `top` … `bottom` of `to_pixels`, both multiples of `row_step` or the end, computed alone."""
+        raise TypeError(f"{type(self).__name__} does not define some_rows(scores, size, top, bottom)")
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.to_pixels(self.scores(x), size)
+
+
+class ResizingHead(PixelHead):
+    """A head whose scores are resized bilinearly to the input's size."""
+
+    align_corners = False
+
+    def to_pixels(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(scores, size, align_corners=self.align_corners)
+
+    def row_step(self, scores: Tensor, size: tuple[int, int]) -> int | None:
+        factor, rest = divmod(size[0], scores.shape[-2])
+        # Only a power of two is the same in floating point wherever a stretch begins.
+        exact = not rest and not self.align_corners and factor.bit_count() == 1
+        return factor if exact and size[1] > _GENERIC else None
+
+    def some_rows(self, scores: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
+        factor = size[0] // scores.shape[-2]
+        first, last = max(top // factor - 1, 0), min(-(-bottom // factor) + 1, scores.shape[-2])
+        alike = torch.channels_last if scores.is_contiguous(memory_format=torch.channels_last) else None
+        part = scores[:, :, first:last].contiguous(memory_format=alike or torch.contiguous_format)
+        rows = resize(part, ((last - first) * factor, size[1]))
+        return rows[:, :, top - first * factor : bottom - first * factor]
+
+
+class ScoreHead(ResizingHead):
     """1×1 convolution to class scores, resized bilinearly to the input's size."""
 
     def __init__(
@@ -21,11 +70,12 @@ class ScoreHead(Head):
         self.score = ScoreConv(in_channels, num_classes)
         self.align_corners = align_corners
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(self.score(self.dropout(x)), size, align_corners=self.align_corners)
+    def scores(self, x: Tensor) -> Tensor:
+        found: Tensor = self.score(self.dropout(x))
+        return found
 
 
-class FCNHead(Head):
+class FCNHead(ResizingHead):
     """3×3 convolution with BatchNorm and ReLU, dropout, 1×1 to class scores, resized to the input's size.
 
     torchvision's FCN and the auxiliary heads of DeepLabV3 and PSPNet. The width is a quarter of the input's.
@@ -54,15 +104,16 @@ class FCNHead(Head):
         self.score = ScoreConv(width, num_classes)
         self.align_corners = align_corners
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(self.score(self.dropout(self.block(x))), size, align_corners=self.align_corners)
+    def scores(self, x: Tensor) -> Tensor:
+        found: Tensor = self.score(self.dropout(self.block(x)))
+        return found
 
 
-class ResizeHead(Head):
+class ResizeHead(ResizingHead):
     """For decoders that score by themselves: their scores, resized bilinearly to the input's size. No parameters."""
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(x, size)
+    def scores(self, x: Tensor) -> Tensor:
+        return x
 
 
 def auxiliary_tap(encoder: str, offered: Sequence[FeatureSpec], wanted: str | None = None) -> FeatureSpec:
@@ -110,7 +161,7 @@ class PixelScoreHead(Head):
         return fit(scores, size, self.margin, self.margin)
 
 
-class UpscoreHead(Head):
+class UpscoreHead(PixelHead):
     """Class scores upsampled to the image by one transposed convolution, then cropped (Long et al., 2015).
 
     Args:
@@ -131,9 +182,27 @@ class UpscoreHead(Head):
         layer = BilinearUpsample(source.channels, kernel_size, source.stride, learnable=learnable)
         self.add_module(name, layer)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def scores(self, x: Tensor) -> Tensor:
+        return x
+
+    def to_pixels(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         # An encoder that rounds sizes down saw nothing of the last rows and columns: `fit` repeats what comes before.
-        return fit(getattr(self, self.name)(x), size, self.margin, self.margin)
+        return fit(getattr(self, self.name)(scores), size, self.margin, self.margin)
+
+    def row_step(self, scores: Tensor, size: tuple[int, int]) -> int | None:
+        layer = getattr(self, self.name)
+        if not isinstance(layer, BilinearUpsample):
+            return None
+        there = (scores.shape[-2] - 1) * layer.stride[0] + layer.kernel_size[0]
+        return 1 if there >= self.margin + size[0] else None
+
+    def some_rows(self, scores: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
+        layer = getattr(self, self.name)
+        step, kernel = layer.stride[0], layer.kernel_size[0]
+        first = max((top + self.margin - kernel) // step + 1, 0)
+        last = min((bottom + self.margin - 1) // step + 1, scores.shape[-2])
+        rows = layer(scores[:, :, first:last])
+        return fit(rows, (bottom - top, size[1]), top + self.margin - first * step, self.margin)
 
 
 def upsampling(source: FeatureSpec, stride: int, offset: float) -> tuple[int, int]:

@@ -10,26 +10,41 @@ A manifest says `api = 1`, its `namespace`, and has one table per component::
     needs = { strides = [8, 16, 32] }
 """
 
-import importlib
 import json
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from zoo import fields, published
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import PluginError, did_you_mean
 
 API = 1
+"""The newest form of manifest that this Zoo understands."""
 
-KINDS = ("architecture", "model", "encoder", "decoder", "head", "dataset", "recipe", "weights")
+OLDEST_API = 1
+"""The oldest one."""
+
+KINDS = (
+    "architecture",
+    "model",
+    "encoder",
+    "decoder",
+    "head",
+    "dataset",
+    "loss",
+    "transform",
+    "pipeline",
+    "recipe",
+    "weights",
+    "command",
+)
 """The kinds of component, in the order in which a reader wants them."""
 
 LIMITS = ("in_channels", "num_classes", "batch_of_one", "bf16", "channels_last", "compile", "export")
 """What a net may declare that it cannot do (``cannot = ["export"]``); `zoo.testing` holds it to that, both ways."""
 
-_TOP = {"api", "namespace", "prefix", "summary", "family"}
+_TOP = {"api", "namespace", "prefix", "summary", "hub", "family"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 
 
@@ -67,7 +82,8 @@ class Spec:
         """Import the object behind the spec.
 
         Raises:
-            PluginError: Its module cannot be imported (`SystemExit` included) or has no such attribute.
+            PluginError: Its module cannot be imported (`SystemExit` included), meddles with other plugins, or has no
+                such attribute.
         """
         return self.object if self.object is not None else self._import(self.target)
 
@@ -76,19 +92,9 @@ class Spec:
         return self._import(self.converters[format])
 
     def _import(self, target: str) -> Any:
-        module, _, attributes = target.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for attribute in attributes.split("."):
-                found = getattr(found, attribute)
-        except (KeyboardInterrupt, ZooError):
-            raise
-        except BaseException as error:
-            raise PluginError(
-                f"{self.kind} {self.name!r} of plugin {self.plugin!r} cannot be loaded from {target!r}: "
-                f"{type(error).__name__}: {error}; see `zoo doctor`"
-            ) from error
-        return found
+        from zoo.importing import import_target
+
+        return import_target(target, f"{self.kind} {self.name!r}", self.plugin)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON-able data."""
@@ -148,6 +154,8 @@ def read_manifest(path: Path, *, bare_names: bool = False) -> Manifest:
     Raises:
         PluginError: The file is missing, not TOML, of another api, or a field is wrong; names the place.
     """
+    import tomllib  # seldom needed: `zoo.shelved` knows most manifests
+
     try:
         with path.open("rb") as file:
             table = tomllib.load(file)
@@ -165,16 +173,18 @@ class _Reader:
         self.path = path
         self.bare_names = bare_names
         self.prefix = ""
+        self.hub = ""
 
     def manifest(self, table: dict[str, Any]) -> Manifest:
-        api = table.get("api")
-        if api != API:
-            self.fail(f"api = {api!r}: this Zoo understands api = {API}; use a plugin and a Zoo of the same api")
+        self.api(table.get("api"))
         namespace = table.get("namespace")
         if not isinstance(namespace, str) or not NAME.fullmatch(namespace):
             self.fail(f"namespace = {namespace!r}: expected a name of letters, digits, '_', '-' and '.'")
         for key in table.keys() - _TOP - set(KINDS):
             self.fail(f"unknown table or key {key!r}.{did_you_mean(key, [*_TOP, *KINDS])}")
+        self.hub = table.get("hub", "")
+        if not isinstance(self.hub, str) or ("hub" in table and not published.ADDRESS.fullmatch(self.hub)):
+            self.fail(f"hub = {self.hub!r}: expected the address of a folder, as 'https://acme.example/weights'")
         prefix = table.get("prefix", not self.bare_names)
         if not isinstance(prefix, bool) or not (prefix or self.bare_names):
             self.fail(f"prefix = {prefix!r}: expected true or nothing; only Zoo's own plugins have bare names")
@@ -187,6 +197,20 @@ class _Reader:
             seen.add((spec.kind, spec.name))
         families = [self.family(entry, namespace) for entry in self.entries(table, "family")]
         return Manifest(namespace, str(table.get("summary", "")), tuple(specs), tuple(families))
+
+    def api(self, api: object) -> None:
+        if type(api) is int and OLDEST_API <= api <= API:
+            return
+        understood = f"api = {API}" if OLDEST_API == API else f"api = {OLDEST_API} to {API}"
+        message = f"{self.path}: api = {api!r}: this Zoo understands {understood}"
+        if type(api) is int and api > API:
+            cure = "upgrade Zoo (pip install --upgrade zoo-segmentation), or install an older version of the plugin"
+            raise PluginError(f"{message}; the plugin was made for a newer one", cure)
+        if type(api) is int:
+            raise PluginError(
+                f"{message}; the plugin was made for an older one", "install a newer version of the plugin"
+            )
+        raise PluginError(message, f"begin its manifest with api = {API}")
 
     def entries(self, table: dict[str, Any], key: str) -> list[dict[str, Any]]:
         entries: Any = table.get(key, [])
@@ -226,7 +250,7 @@ class _Reader:
         if not isinstance(cannot, list) or not all(limit in LIMITS for limit in cannot):
             self.fail(f"{where}: cannot = {cannot!r}: expected a list of some of {', '.join(LIMITS)}")
         fault = published.converters_fault(entry.get("from", {}))
-        fault = fault or (published.weights_fault(entry) if kind == "weights" else None)
+        fault = fault or (published.weights_fault(entry, self.hub) if kind == "weights" else None)
         if fault:
             self.fail(f"{where}: {fault}")
         summary = entry.get("summary")
@@ -242,7 +266,8 @@ class _Reader:
             needs=entry.get("needs", {}),
             offers=entry.get("offers", {}),
             converters=entry.get("from", {}),
-            meta={key: value for key, value in entry.items() if key not in own},
+            meta={key: value for key, value in entry.items() if key not in own}
+            | ({"hub": self.hub} if self.hub and kind == "weights" else {}),
             folder=self.path.parent,
         )
 

@@ -1,8 +1,7 @@
 """SegmentationModel: encoder → decoder → head."""
 
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from torch import Tensor, nn
 
@@ -10,9 +9,7 @@ from zoo.config import ModelConfig
 from zoo.interfaces import Decoder, Encoder, Features, Head
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
+    from zoo.inference.picture import Picture
     from zoo.inference.prediction import Prediction
 
 
@@ -84,13 +81,55 @@ class SegmentationModel(nn.Module):
                 result[key] = head(features.maps[self.auxiliary_taps[key]], size)
         return result
 
-    def predict(
+    @overload
+    def predict(self, image: "Picture", **options: Any) -> "Prediction": ...
+
+    @overload
+    def predict(self, image: "list[Picture] | tuple[Picture, ...]", **options: Any) -> "list[Prediction]": ...
+
+    def predict(  # type: ignore[misc]  # what the short signatures above leave open
         self,
-        image: "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor",
+        image: "Picture | list[Picture] | tuple[Picture, ...]",
         *,
         device: str | None = None,
-    ) -> "Prediction":
-        """Segment one picture: a path, PIL image, array or tensor; see `zoo.inference.predictor.predict`."""
-        from zoo.inference.predictor import predict
+        amp: bool = False,
+        scales: Sequence[float] | None = None,
+        mirror: bool = False,
+        window: tuple[int, int] | None = None,
+        output_stride: int | None = None,
+        tile: int | str | None = "auto",
+        overlap: float | int | str = "auto",
+        probabilities: bool = False,
+    ) -> "Prediction | list[Prediction]":
+        """Segment one picture, or several one by one: paths, PIL images, arrays or tensors.
 
-        return predict(self, image, device=device)
+        Args:
+            image: See `zoo.inference.predictor.predict`; a list or tuple of them gives a list.
+            device: Where to compute; None: where the model is.
+            amp: Compute in bfloat16.
+            scales: Average over these factors, see `zoo.inference.test_time.TestTime`.
+            mirror: Average with what the mirror image gives.
+            window: (H, W) of windows that slide over the picture.
+            output_stride: Dilate the encoder to this stride.
+            tile: Side of the tiles that a large picture is cut into; ``"auto"``, or None: never.
+            overlap: Of windows or tiles: a share, pixels, or ``"auto"``.
+            probabilities: Keep those of all classes as `Prediction.probabilities`.
+        """
+        from zoo.inference.predictor import predict_all
+        from zoo.inference.test_time import TestTime
+
+        asked = TestTime.asked(
+            scales=scales, mirror=mirror, window=window, overlap=overlap, output_stride=output_stride
+        )
+        several = isinstance(image, list | tuple)
+        found = predict_all(
+            self,
+            image if isinstance(image, list | tuple) else [image],
+            device=device,
+            amp=amp,
+            test_time=asked,
+            tile=tile,
+            overlap=overlap,
+            with_probabilities=probabilities,
+        )
+        return found if several else found[0]

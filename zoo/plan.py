@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.errors import OptionError
-from zoo.interfaces import Encoder, FeatureSpec
+from zoo.errors import OptionError, did_you_mean
 from zoo.manifest import Spec
+
+if TYPE_CHECKING:  # what looks at options alone does without torch
+    from zoo.interfaces import Encoder, FeatureSpec
 
 _SUPPLIED = {"self", "name", "taps", "in_channels", "num_classes", "encoder"}
 """Parameters that the assembly fills in itself; they are not options."""
@@ -34,6 +36,46 @@ def check_value(option: str, value: object, default: object) -> None:
         raise OptionError(f"{option}={value!r}: expected a {type(default).__name__}, as in {option}={default!r}")
 
 
+def check_options(spec: Spec, options: Mapping[str, Any]) -> None:
+    """Hold options against what a component takes.
+
+    Raises:
+        OptionError: It has no such option, does not take the value, or needs one that is not given.
+    """
+    accepted = accepted_options(spec)
+    for option, value in options.items():
+        if option not in accepted:
+            raise OptionError(
+                f"{spec.kind} {spec.name!r} has no option {option!r}.{did_you_mean(option, accepted)} "
+                f"It accepts: {', '.join(accepted) or 'none'}."
+            )
+        check_value(option, value, accepted[option].default)
+    for option, parameter in accepted.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise OptionError(f"{spec.kind} {spec.name!r} needs the option {option!r}")
+
+
+def make(spec: Spec, options: Mapping[str, Any], **supplied: Any) -> Any:
+    """What a component makes of its options: a loss; for an architecture, a head or decoder that its user chose.
+
+    Args:
+        spec: The component, as ``registry().get("head", name)`` gives it.
+        options: Of its user; they are checked.
+        supplied: What the architecture fills in itself, as ``in_channels`` and ``num_classes`` of a head.
+
+    Raises:
+        OptionError: As `check_options`; or it refuses a value.
+        PluginError: It cannot be imported.
+    """
+    check_options(spec, options)
+    try:
+        return spec.load()(**supplied, **options)
+    except (TypeError, ValueError) as error:  # OptionError is a TypeError
+        if isinstance(error, OptionError):
+            raise
+        raise OptionError(f"{spec.kind} {spec.name!r}: {error}") from error
+
+
 class Plan:
     """An encoder that is chosen but not built (`zoo.interfaces.EncoderPlan`)."""
 
@@ -54,7 +96,7 @@ class Plan:
     def supported(self, **wishes: Any) -> Mapping[str, Any]:
         return {key: value for key, value in wishes.items() if key in self._accepted}
 
-    def offers(self, **options: Any) -> tuple[FeatureSpec, ...]:
+    def offers(self, **options: Any) -> "tuple[FeatureSpec, ...]":
         merged = {**options, **self._options}
         relevant = inspect.signature(self.target.offers).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in relevant.values())
@@ -64,7 +106,11 @@ class Plan:
         )
         return tuple(found)
 
-    def build(self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any) -> Encoder:
+    def build(
+        self, taps: Collection[str] | None = None, *, in_channels: int | None = None, **options: Any
+    ) -> "Encoder":
+        from zoo.interfaces import Encoder
+
         merged = {**options, **self._options}
         encoder = self.target(*self._family, taps=taps, in_channels=in_channels or self.in_channels, **merged)
         assert isinstance(encoder, Encoder)

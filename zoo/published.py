@@ -43,6 +43,9 @@ FIELDS = frozenset(
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 """How a manifest names what it stands for."""
 
+ADDRESS = re.compile(r"(?:https?|hf|file)://\S+")
+"""How it names the folder where the files of its records lie: ``hub``."""
+
 _HEX = re.compile(r"[0-9a-f]+")
 _FORMAT = re.compile(r"[a-z][a-z0-9_]*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]*")
@@ -52,10 +55,10 @@ _DIGITS = {"sha256": range(8, 65), "md5": range(32, 33), "sha1": range(40, 41)}
 _TABLES = ("data", "metrics", "licence")
 
 
-def weights_fault(entry: dict[str, Any]) -> str | None:
-    """What is wrong with a ``[[weights]]`` table, or None."""
+def weights_fault(entry: dict[str, Any], hub: str = "") -> str | None:
+    """What is wrong with a ``[[weights]]`` table, or None; where there is a `hub`, its files need no addresses."""
     try:
-        _check(entry)
+        _check(entry, hub)
     except ValueError as error:
         return str(error)
     return None
@@ -78,13 +81,13 @@ def digests(value: object) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
 
 
-def _check(entry: dict[str, Any]) -> None:
+def _check(entry: dict[str, Any], hub: str) -> None:
     if ("model" in entry) == ("encoder" in entry):
         _fail("give either 'model' or 'encoder', whose weights these are")
     if not entry.get("files") and not entry.get("sources"):
         _fail("give 'files' (ours) or 'sources' (files to be converted)")
     for index, file in enumerate(entry.get("files", [])):
-        _file(f"files[{index}]", file, _FILE)
+        _file(f"files[{index}]", {"urls": [hub], **file} if hub and isinstance(file, dict) else file, _FILE)
     for index, source in enumerate(entry.get("sources", [])):
         _file(f"sources[{index}]", source, _SOURCE)
         format = source.get("from")

@@ -41,7 +41,7 @@ class AtrousVGG16(VGG16):
         """Its taps."""
         return tuple(_placed(tap) for tap in super().offers())
 
-    def _pool(self, name: str, x: Tensor, pools: dict[str, Pool] | None) -> Tensor:
+    def halve(self, name: str, x: Tensor, pools: dict[str, Pool] | None = None) -> Tensor:
         return F.max_pool2d(x, 3, 1 if name in ("pool4", "pool5") else 2, padding=1, ceil_mode=True)
 
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from zoo.cli import doctor
+from zoo.cli import _checkup, doctor
 
 MANIFEST = (
     'api = 1\nnamespace = "{0}"\n[[architecture]]\nname = "net"\ntarget = "zoo_{0}.net:net"\nsummary = "A net"\n'
@@ -107,3 +107,32 @@ def test_a_family_whose_target_is_gone(in_process, install):
     done = in_process("--json", path=[site])
     assert done.exit_code == 1
     assert any("zoo_many:x" in problem["error"] for problem in json.loads(done.stdout)["problems"])
+
+
+WAITING = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).recv(1)
+"""
+
+
+def test_what_hangs_or_ends_the_process_is_named_and_the_rest_is_checked(in_process, install, monkeypatch):
+    """One waits for an answer of a network, one leaves no time for a goodbye."""
+    monkeypatch.setattr(_checkup, "PATIENCE", 4.0)
+    install("zoo_leaving", MANIFEST.format("leaving"), code="", modules={"net": "import os\nos._exit(7)"})
+    install("zoo_waiting", MANIFEST.format("waiting"), code="", modules={"net": WAITING})
+    install("zoo_zlast", MANIFEST.format("zlast"), code="", modules={"net": "1 / 0"})
+    path = install("zoo_good", MANIFEST.format("good"), code="", modules={"net": "def net(encoder, num_classes): ..."})
+    done = in_process("--json", path=[path])
+    report = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert _of(report, "good") == []
+    for name, said in {
+        "leaving": "exit code 7",
+        "waiting": "more than 4 seconds",
+        "zlast": "ZeroDivisionError",
+    }.items():
+        (problem,) = _of(report, name)
+        assert said in problem["error"], name
+        assert problem["what"] == f"architecture {name}/net of plugin {name}"
+        assert f"uninstall zoo-{name} 1.0" in problem["cure"]

@@ -231,3 +231,25 @@ def test_usage():
     assert run("x.safetensors").exit_code == 2
     assert run("x.safetensors", "--data", "d", "--batch-size", 0).exit_code == 2
     assert "--split" in run("--help").stdout
+
+
+def test_other_ways_of_asking_are_named(checkpoint, folder):
+    plain = json.loads(run(checkpoint, "--data", folder, "--json").stdout)
+    assert "test_time" not in plain
+    options = ("--scales", "1,2", "--mirror", "--window", "4x5", "--overlap", "0.5")
+    result = run(checkpoint, "--data", folder, "--json", "--protocol", *options)
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert record["test_time"] == {
+        "scales": [1.0, 2.0],
+        "mirror": True,
+        "window": [4, 5],
+        "overlap": 0.5,
+        "output_stride": None,
+    }
+    assert "scales 1, 2; mirrored too; windows of 4×5 that overlap by 50%" in record["protocol"]["counting"]
+    assert record["pixels"] == plain["pixels"]
+    assert "mirrored too" in run(checkpoint, "--data", folder, "--mirror").stdout.splitlines()[0]
+    result = run(checkpoint, "--data", folder, "--output-stride", "8")
+    assert result.exit_code == 1
+    assert "cannot be asked at output stride 8" in result.stderr

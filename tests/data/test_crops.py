@@ -1,6 +1,8 @@
 """Crops of objects and of windows, as DeconvNet is trained on."""
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from zoo.data.crops import Crop, ObjectCrops, ProposalCrops, balanced, cut, over
 from zoo.data.dataset import Sample, SegmentationDataset
 from zoo.data.loader import train_loader
 from zoo.data.objects import Box, components, find_objects
+from zoo.data.selective import selective_search
 from zoo.errors import DataError
 
 
@@ -171,6 +174,49 @@ def test_proposals_cover_an_object_and_keep_all_labels() -> None:
     for crop in dataset.crops:
         assert overlaps([window[crop.box]], [boxes[crop.label]])[0, 0] >= 0.5
     assert any(set(mask.unique().tolist()) >= {0, 1, 2} for _, mask in (dataset[i] for i in range(len(dataset))))
+
+
+def fake_opencv(monkeypatch: pytest.MonkeyPatch, found: list[list[int]]) -> list[np.ndarray]:
+    """An OpenCV whose search answers `found` (left, top, width, height); returns the pictures that it is shown."""
+    shown: list[np.ndarray] = []
+    search = SimpleNamespace(
+        setBaseImage=shown.append, switchToSelectiveSearchFast=lambda: None, process=lambda: np.array(found)
+    )
+    module = ModuleType("cv2.ximgproc")
+    module.segmentation = SimpleNamespace(createSelectiveSearchSegmentation=lambda: search)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
+    monkeypatch.setitem(sys.modules, "cv2.ximgproc", module)
+    return shown
+
+
+def test_selective_search_is_asked_in_its_own_colours_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = fake_opencv(monkeypatch, [[20, 10, 30, 40], [0, 0, 250, 125], [20, 10, 30, 40]])
+    image = torch.zeros(3, 200, 400, dtype=torch.uint8)
+    image[0] = 200  # red
+    boxes = selective_search(image)
+    assert boxes == [Box(0, 0, 200, 400), Box(16, 32, 80, 80)]
+    assert shown[0].shape == (125, 250, 3)
+    assert shown[0][60, 100].tolist() == [0, 0, 200]
+
+
+def test_proposals_may_come_from_selective_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_opencv(monkeypatch, [[9, 4, 22, 12], [40, 0, 10, 10]])  # the first covers object 1, the second nothing
+    dataset = ProposalCrops(Fixed(two_objects()), source="selective_search")
+    assert [(crop.label, crop.box) for crop in dataset.crops] == [(1, Box(4, 9, 16, 31).enlarged(1.2))]
+
+
+def test_selective_search_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setitem(sys.modules, "cv2.ximgproc", None)
+    with pytest.raises(DataError, match=r"pip install 'zoo-segmentation\[proposals\]'"):
+        ProposalCrops(Fixed(two_objects()), source="selective_search")
+
+
+def test_selective_search_itself_finds_a_bright_square() -> None:
+    pytest.importorskip("cv2.ximgproc")
+    image = torch.full((3, 100, 120), 30, dtype=torch.uint8)
+    image[:, 30:70, 40:90] = 220
+    assert overlaps(selective_search(image), [Box(30, 40, 70, 90)]).max() > 0.8
 
 
 def test_rare_classes_are_repeated() -> None:

@@ -8,6 +8,8 @@ from color_world import NAMES, Scenes, color_model, scene
 from zoo.errors import DataError, IncompatibleError, ZooError
 from zoo.evaluation.confusion import ConfusionMatrix
 from zoo.evaluation.evaluate import ClassNameWarning, evaluate
+from zoo.inference.probabilities import probabilities
+from zoo.inference.test_time import TestTime
 
 SIZES = [(9, 12), (9, 12), (9, 12), (5, 7), (9, 12), (1, 1)]
 
@@ -208,3 +210,20 @@ def test_nothing_waits_for_the_gpu_between_the_batches(scenes):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert modes[1:] == [2] * (len(modes) - 1)
+
+
+def test_several_ways_of_asking(scenes):
+    """Against a loop over the pictures; observers see the logarithms of the probabilities."""
+    torch.manual_seed(0)
+    model = color_model()
+    asked = TestTime((0.4,), mirror=True)  # most single pixels are lost
+    seen = []
+    metrics = evaluate(model, scenes, test_time=asked, observers=[lambda *batch: seen.append(batch)])
+    expected = ConfusionMatrix(len(NAMES))
+    for (picture, labels), (logits, found, _) in zip(scenes.pairs, seen, strict=True):
+        chances = probabilities(model, torch.from_numpy(picture).permute(2, 0, 1)[None], asked)
+        assert torch.allclose(logits, chances.log(), atol=1e-5)
+        assert torch.equal(found, chances.argmax(1))
+        expected.update(chances.argmax(1)[0], torch.from_numpy(labels))
+    assert torch.equal(metrics.confusion.counts, expected.counts)
+    assert metrics.miou < 1

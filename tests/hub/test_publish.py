@@ -235,6 +235,25 @@ def test_names(file, hub):
     check(hub, f"{MODEL}.small", f"{MODEL}.large")
 
 
+def test_weights_on_another_encoder_may_be_called_after_the_model(tmp_path, hub, monkeypatch):
+    """They are then that model's, encoder and options included."""
+    model = zoo.create_model("unet_l4_aspp", encoder="squeezenet1_0", num_classes=3, channels=[4] * 4, aspp_width=4)
+    zoo.save(model, tmp_path / "m.safetensors")
+    publish(tmp_path / "m.safetensors", hub, name="unet_l4_aspp.toys", default=True)
+    check(hub, "unet_l4_aspp.toys")
+    monkeypatch.setenv("ZOO_HUB", str(hub))
+    x = torch.rand(1, 3, 40, 48)
+    for weights_ in ("toys", "default", "unet_l4_aspp.toys"):
+        again = zoo.create_model("unet_l4_aspp", weights=weights_)
+        assert again.config.name == "unet_l4_aspp@squeezenet1_0"
+        assert torch.equal(again.eval()(x)["out"], model.eval()(x)["out"])
+    other = zoo.create_model("unet_l4_aspp", weights="toys", num_classes=7)
+    assert (other.config.encoder, other.config.options["channels"]) == ("squeezenet1_0", [4] * 4)
+    assert torch.equal(other.encoder.fire9.squeeze.weight, model.encoder.fire9.squeeze.weight)
+    with pytest.raises(RecordError, match="name of another model"):
+        publish(tmp_path / "m.safetensors", hub, name="unet_l4.toys")
+
+
 def test_the_data_s_name_becomes_the_tag(tmp_path, hub):
     assert publish(weights(tmp_path, data={"name": "My Toys (v2)"}), hub).tag == "My_Toys_v2"
     assert publish(weights(tmp_path, data={}), hub).tag == "model"  # the name of the file

@@ -79,3 +79,31 @@ def test_devices():
     for name in ("gpu", "cuda:77", "meta", ""):
         with pytest.raises(ZooError, match="cannot be used"):
             choose_device(name)
+
+
+def test_several_pictures_are_a_list():
+    scenes = [scene(size, seed) for seed, size in enumerate([(6, 8), (3, 4)])]
+    found = color_model().predict([picture for picture, _ in scenes], mirror=True)
+    assert [np.array_equal(one.labels, labels) for one, (_, labels) in zip(found, scenes, strict=True)] == [True, True]
+    assert color_model().predict(tuple(picture for picture, _ in scenes[:1]))[0].labels.shape == (6, 8)
+    assert color_model().predict([]) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"mirror": True}, {"window": (4, 4)}])
+def test_probabilities_are_kept_where_they_are_wanted(options):
+    picture, labels = scene((6, 8), 0)
+    assert color_model().predict(picture, **options).probabilities is None
+    found = color_model().predict(picture, probabilities=True, **options)
+    assert found.probabilities.shape == (5, 6, 8)
+    assert found.probabilities.dtype == np.float32
+    assert np.allclose(found.probabilities.sum(0), 1, atol=1e-5)
+    assert np.array_equal(found.probabilities.argmax(0), labels)
+
+
+def test_tiles():
+    picture, labels = scene((40, 50), 0)
+    found = color_model().predict(picture, tile=16, overlap=4)
+    assert np.array_equal(found.labels, labels)
+    assert np.array_equal(found.photo, picture)
+    with pytest.raises(DataError, match="50×40 is tiled"):
+        color_model().predict(picture, tile=16, probabilities=True)

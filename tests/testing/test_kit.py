@@ -17,7 +17,7 @@ from zoo.interfaces import Decoder, Encoder, Features, FeatureSpec
 from zoo.manifest import LIMITS
 from zoo.model import SegmentationModel
 from zoo.ops import BatchNorm2d
-from zoo.testing import PROPERTIES, NotConforming, Subject, check, check_model
+from zoo.testing import PROPERTIES, NotConforming, Subject, check_model, check_property
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -71,7 +71,7 @@ def register(name: str = "tiny", cannot: Collection[str] = (), **flaws: Any) -> 
 @pytest.mark.parametrize("property", PROPERTIES)
 def test_a_sound_model_passes(property: str) -> None:
     register()
-    check(property, "tiny")
+    check_property(property, "tiny")
 
 
 def test_all_at_once() -> None:
@@ -170,7 +170,7 @@ FAULTS = [
 def test_a_fault_is_found(property: str, flaws: dict[str, Any], message: str) -> None:
     register(**flaws)
     with pytest.raises(Exception, match=message):
-        check(property, "tiny")
+        check_property(property, "tiny")
     with pytest.raises(NotConforming, match=property):
         check_model("tiny", only=[property])
 
@@ -180,14 +180,14 @@ def test_a_fault_is_found(property: str, flaws: dict[str, Any], message: str) ->
 )
 def test_a_declared_limit_is_believed(property: str, flaws: dict[str, Any]) -> None:
     register(cannot=[property], **flaws)
-    check(property, "tiny")
+    check_property(property, "tiny")
 
 
 @pytest.mark.parametrize("property", sorted(set(LIMITS) - {"compile", "export"}))
 def test_a_false_limit_is_found(property: str) -> None:
     register(cannot=[property])
     with pytest.raises(NotConforming, match="take it out of the manifest"):
-        check(property, "tiny")
+        check_property(property, "tiny")
 
 
 def test_a_wrong_count_of_parameters_is_found() -> None:
@@ -200,10 +200,10 @@ def test_a_wrong_count_of_parameters_is_found() -> None:
     for declared in (right, right + 1):
         registry._local[key] = replace(registry._local[key], meta={"parameters": declared, "num_classes": 3})
         if declared == right:
-            check("parameters", "counted")
+            check_property("parameters", "counted")
         else:
             with pytest.raises(NotConforming, match=f"has {right} parameters"):
-                check("parameters", "counted")
+                check_property("parameters", "counted")
 
 
 @pytest.mark.parametrize("disturb", [lambda: torch.rand(1), lambda: torch.set_default_dtype(torch.float64)])
@@ -218,7 +218,7 @@ def test_a_disturbance_is_found(disturb: Callable[[], Any], monkeypatch: pytest.
     monkeypatch.setattr(Subject, "resolved", noisy)
     try:
         with pytest.raises(NotConforming, match="changes global state"):
-            check("inspecting", "tiny")
+            check_property("inspecting", "tiny")
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -228,7 +228,7 @@ def test_checking_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    check("seed", "tiny")
+    check_property("seed", "tiny")
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -237,19 +237,19 @@ def test_shapes_alone_need_no_memory() -> None:
     assert all(parameter.is_meta for parameter in heavy.build().parameters())
     check_model(heavy, only=["num_classes", "parameters"])
     with pytest.raises(ValueError, match="needs numbers"):
-        check("backward", heavy)
+        check_property("backward", heavy)
 
 
 def test_fewer_channels_than_the_manifest_allows_must_be_refused() -> None:
     register()
     key = ("architecture", "local/tiny")
     registry._local[key] = replace(registry._local[key], meta={"min_in_channels": 4, "in_channels": 4})
-    check("in_channels", Subject("tiny", size=(8, 8)))
+    check_property("in_channels", Subject("tiny", size=(8, 8)))
 
 
 def test_an_unknown_property_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no property 'speed'"):
-        check("speed", "fcn8s_vgg16")
+        check_property("speed", "fcn8s_vgg16")
 
 
 def test_a_manifest_declares_only_what_is_known(tmp_path: Any) -> None:

@@ -129,7 +129,7 @@ def test_half_precision_trains(amp):
         loss = made.step([batch(step)], step, 3)[0]
         assert loss == pytest.approx(full.step([batch(step)], step, 3)[0], rel=0.05)
     assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
-    assert ("scaler" in made.extra()) == (amp == "fp16")
+    assert ("scaler" in made.snapshot().extra) == (amp == "fp16")
 
 
 def blocks():
@@ -203,7 +203,7 @@ def test_state_comes_back_whole():
 
     saved = copy.deepcopy({
         "model": made.model.state_dict(), "optimizer": made.optimizer.state_dict(), "progress": asdict(Progress(3)),
-        **made.extra(),
+        **made.snapshot().extra,
     })  # fmt: skip
     other = engine(model(), *options)
     assert other.restore(saved).step == 3
@@ -212,4 +212,4 @@ def test_state_comes_back_whole():
             which.step([batch(step), batch(step + 9)], step, 5)
     for one, two in ((made.model, other.model), (made.served, other.served)):
         assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
-    assert made.extra()["scaler"] == other.extra()["scaler"]
+    assert made.snapshot().extra["scaler"] == other.snapshot().extra["scaler"]

@@ -85,7 +85,7 @@ def test_one_length_replaces_the_other():
     ("optim.nesterov=true", r"optim: nesterov goes with name = 'sgd'"),
     ("optim.groups=[{match=['*'], lrr=2}]", r"unknown key 'optim\.groups\.0\.lrr'\. Did you mean 'lr'\? .* has: match"),
     ("loss.terms=[{nam='dice'}]", r"unknown key 'loss\.terms\.0\.nam'\. Did you mean 'name'\?"),
-    ("loss.terms=[{name='dise'}]", r"loss\.terms\.0\.name: input should be 'cross_entropy'"),
+    ("loss.terms=[{name='dise'}]", r"loss\.terms\.0\.name: there is no loss named 'dise'\. Did you mean 'dice'\?"),
     ("loss.class_weights=[1, -1]", r"loss\.class_weights"),
     ("run.ema=1", r"run\.ema: .* less than 1"),
     ("run.metric=mIoU", r"run\.metric: input should be 'miou'"),

@@ -1,25 +1,31 @@
 import base64
+import html
 import io
 import json
 import os
+import re
 import signal
 
 import numpy as np
 import pytest
 import torch
 import training_world
+from click.testing import CliRunner
 from page_reader import Page
 from PIL import Image
 from training_world import recipe
 
+from zoo.cli import cli
 from zoo.errors import RunError, ZooError
 from zoo.report import after
 from zoo.report.course import Course
 from zoo.report.pictures import choose, error
 from zoo.report.report import write_report
 from zoo.training.interrupt import Interrupted
+from zoo.training.log import read_log
 from zoo.training.loop import train
 from zoo.training.measured import Measured
+from zoo.training.staged import train_stages
 
 pytestmark = pytest.mark.usefixtures("_tiny_world")
 
@@ -211,3 +217,28 @@ def test_errors_are_red_and_void_is_grey():
     assert shown[0, 0].tolist() == [180, 180, 180]
     assert shown[0, 1, 0] - shown[0, 1, 1] > 100
     assert len({*shown[0, 2]} - {198, 202, 208}) == 0
+
+
+def test_a_run_that_diverged_leaves_a_report_that_says_why(tmp_path):
+    with pytest.raises(RunError, match="the loss is") as caught:
+        train(recipe("optim.name=sgd", "optim.lr=1e30", "schedule.warmup=0", "run.eval_every=6"), tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Stopped:" in page
+    assert html.escape(str(caught.value)) in page
+    log = read_log(tmp_path / "run" / "metrics.jsonl")
+    assert (log[-1]["kind"], log[-1]["why"]) == ("stop", str(caught.value))
+
+
+def test_a_run_in_stages_has_one_page_over_all(tmp_path):
+    tables = {"model": {"name": "tiny"}, "data": {"name": "colored", "batch_size": 6, "crop": 16, "workers": 0},
+              "run": {"steps": 2, "log_every": 1}, "stage": [{"name": "one"}, {"name": "two"}]}  # fmt: skip
+    train_stages(tables, tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    for stage in ("one", "two"):
+        assert f'href="{stage}/report.html"' in page
+        assert (tmp_path / "run" / stage / "report.html").is_file()
+    assert [re.findall(rf"<title>{stage}: .* at (\d+)</title>", page)[-1] for stage in ("one", "two")] == ["2", "4"]
+    (tmp_path / "run" / "report.html").unlink()
+    done = CliRunner().invoke(cli, ["report", str(tmp_path / "run")])
+    assert done.output.splitlines()[-1] == str(tmp_path / "run" / "report.html")
+    assert (tmp_path / "run" / "report.html").read_text() == page

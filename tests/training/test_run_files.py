@@ -131,7 +131,7 @@ def saved(tmp_path, model=None):
     model(torch.rand(2, 3, 4, 4))["out"].sum().backward()
     optimizer.step()
     path = tmp_path / "state.pt"
-    state.save_state(path, Progress(5, 4, 0.25, 4, 12), model, optimizer)
+    state.save_state(path, Progress(5, 4, 0.25, 4, 12), model, optimizer.state_dict())
     return path, model, optimizer
 
 

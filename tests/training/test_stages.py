@@ -25,7 +25,7 @@ COMMON = {
     "model": {"name": "tiny"},
     "data": {"name": "colored", "batch_size": 6, "crop": 16, "workers": 0},
     "optim": {"lr": 0.01},
-    "run": {"steps": 4, "eval_every": 2, "log_every": 1, "ema": 0.9},
+    "run": {"steps": 4, "eval_every": 2, "log_every": 1, "ema": 0.9, "amp": "none"},
 }
 STAGED = {
     **COMMON,

@@ -5,9 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+import zoo.hub.checkpoint
 from zoo.cli.train import command
+from zoo.training import prepare, shelf
 from zoo.training import recipe as recipes
-from zoo.training import shelf
 
 pytestmark = pytest.mark.usefixtures("_tiny_world")
 
@@ -71,11 +72,17 @@ def test_a_shipped_recipe_by_name_with_another_model(tmp_path):
     assert (used.model.name, used.optim.clip, used.run.ema) == ("tiny", shipped["optim"]["clip"], shipped["run"]["ema"])
 
 
-def test_what_auto_precision_became_is_written_down(tmp_path):
-    done = train("tiny", "--data", "colored", "--out", tmp_path / "run", "--steps", 1, "-o", "run.amp=auto",
-                 "-o", "data.workers=0", "-o", "data.crop=16")  # fmt: skip
+@pytest.mark.parametrize(("fast", "chosen"), [(True, "bf16"), (False, "none")])
+def test_precision_is_chosen_for_the_device_and_written_down(tmp_path, monkeypatch, fast, chosen):
+    monkeypatch.setattr(prepare, "fast_in_bfloat16", lambda device: fast)
+    done = train("tiny", "--data", "colored", "--out", tmp_path / "run", "--steps", 1, "-o", "data.workers=0",
+                 "-o", "data.crop=16")  # fmt: skip
     assert done.exit_code == 0, f"{done.output}{done.exception}"
-    assert recipes.load(tmp_path / "run" / "recipe.toml").run.amp in ("none", "bf16")
+    assert recipes.load(tmp_path / "run" / "recipe.toml").run.amp == chosen
+    record = zoo.hub.checkpoint.read_header(tmp_path / "run" / "best.safetensors").record
+    assert ("bfloat16" in record["metrics"]["protocol"]) is fast
+    again = train("--out", tmp_path / "run", "--resume", "--steps", 2)
+    assert again.exit_code == 0, f"{again.output}{again.exception}"
 
 
 def test_an_unknown_recipe(tmp_path):

@@ -17,9 +17,11 @@ _COMMANDS = {
     "compare": "Compare runs in one table, or on a page with their curves.",
     "predict": "Segment pictures with a weight file.",
     "export": "Write a model to a file that runs without Zoo: ONNX, torch.export.",
+    "bench": "Measure how fast models are, beside another library's if wanted.",
     "data": "Check a data set: every picture, every mask.",
     "hub": "Published weights: list, fetch, verify, publish, convert, serve.",
     "demo": "Train, measure and look at a small model, in about three minutes.",
+    "plugin": "For authors: begin a plugin, check one.",
     "plugins": "Show the plugins and how they fare.",
     "doctor": "Check the installation and every plugin; say what to do.",
 }
@@ -29,6 +31,7 @@ _COMMANDS = {
     cls=LazyGroup,
     package=__name__,
     of=_COMMANDS,
+    open=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, "--version", package_name="zoo", message="zoo %(version)s")

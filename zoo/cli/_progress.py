@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str) -> Iterator[Callable[[float, int], None] | None]:
     """Yield a function ``report(done, total)`` that moves a bar on standard error; None where that is no terminal.
 
     The bar is gone when the block ends.
@@ -23,7 +23,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task(what, total=None)
 
-        def report(done: int, total: int) -> None:
+        def report(done: float, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
         yield report

@@ -46,6 +46,7 @@ def opening(record: "Record") -> str:
     crop = record["crop"] if isinstance(record["crop"], str) else f"{record['crop'][1]}×{record['crop'][0]}"
     count = record["threads"]
     threads = f", {count} thread{'s' if count > 1 else ''}" if record["device"] == "cpu" else ""
+    threads += f", {record['processes']} processes" if "processes" in record else ""
     return (
         f"{record['model']} on {record['data']}: {record['parameters'] / 1e6:.1f} M parameters"
         f"{f' ({frozen:,} frozen)' if frozen else ''}, {record['classes']} classes, "

@@ -3,15 +3,16 @@
 import json
 import platform
 import sys
-import traceback
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo import __version__
-from zoo.errors import ZooError
-from zoo.manifest import Spec
-from zoo.registry import local_specs, registry
+from zoo.cli._checkup import complaint, components
+from zoo.cli._checkup import complaints as complaints_of
+from zoo.discovery import Plugin
+from zoo.registry import registry
 
 _LIBRARIES = ("torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "pydantic", "rich", "huggingface_hub")
 
@@ -30,6 +31,7 @@ def command(as_json: bool) -> None:
         for name, version in libraries.items()
         if version.startswith("!")
     ]
+    foreign: list[Plugin] = []
     for plugin in registry().plugins:
         if plugin.status == "broken":
             complaints.append(
@@ -40,11 +42,12 @@ def command(as_json: bool) -> None:
                     "traceback": plugin.detail,
                 }
             )
+        elif plugin.origin == "built-in" or Path(plugin.origin).suffix == ".py":  # such a file ran here already
+            specs = components(plugin) if plugin.status == "ok" else []
+            complaints += [wrong for spec in specs if (wrong := complaint(spec, plugin.origin))]
         elif plugin.status == "ok":
-            specs = [*(plugin.manifest.specs if plugin.manifest else ()), *local_specs(plugin.name)]
-            for family in plugin.manifest.families if plugin.manifest else ():
-                specs.append(Spec(family.kind, f"{family.prefix}*", family.summary, family.plugin, family.target))
-            complaints += [complaint for spec in specs if (complaint := _complaint(spec, plugin.origin))]
+            foreign.append(plugin)
+    complaints += complaints_of(foreign)
     report: dict[str, Any] = {
         "zoo": __version__,
         "python": platform.python_version(),
@@ -81,38 +84,13 @@ def _device() -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def _complaint(spec: Spec, origin: str) -> dict[str, str] | None:
-    """What is wrong with one component once it is imported."""
-    from zoo.plan import accepted_options
-
-    try:
-        if spec.target or spec.object is not None:
-            accepted_options(spec)
-        for kind in ("architecture", "encoder"):
-            if spec.kind == "model" and kind in spec.meta:
-                name = spec.meta[kind]
-                if registry().lookup(kind, name, spec.plugin) is None:
-                    registry().get(kind, name.partition(".")[0], spec.plugin)
-        if spec.kind == "recipe" and spec.folder and not (spec.folder / spec.meta["file"]).is_file():
-            raise ZooError(f"its file {spec.meta['file']!r} does not exist")
-    except Exception as error:
-        cause = error.__cause__ or error
-        return {
-            "what": f"{spec.kind} {spec.name} of plugin {spec.plugin}",
-            "error": str(error),
-            "cure": f"mend, reinstall or uninstall {origin}",
-            "traceback": "".join(traceback.format_exception(cause)),
-        }
-    return None
-
-
 def _lines(report: dict[str, Any]) -> list[str]:
     lines = [f"zoo {report['zoo']}, Python {report['python']}, {report['platform']}, {report['device']}"]
     lines.append(", ".join(f"{name} {version}" for name, version in report["libraries"].items()))
     lines.append("plugins: " + ", ".join(f"{name} {status}" for name, status in report["plugins"].items()))
-    for number, complaint in enumerate(report["problems"], 1):
-        lines += ["", f"{number}. {complaint['what']} is broken: {complaint['error']}", f"   cure: {complaint['cure']}"]
-        lines += [f"   | {line}" for line in complaint.get("traceback", "").splitlines()]
+    for number, problem in enumerate(report["problems"], 1):
+        lines += ["", f"{number}. {problem['what']} is broken: {problem['error']}", f"   cure: {problem['cure']}"]
+        lines += [f"   | {line}" for line in problem.get("traceback", "").splitlines()]
     if not report["problems"]:
         lines.append("all is well")
     return lines

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli._speed import faster, speed_options
+from zoo.cli._test_time import test_time_options
+from zoo.cli._weights import pipeline_options
+
 if TYPE_CHECKING:
     from zoo.evaluation.metrics import Metrics
     from zoo.training.recipe import DataTable
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG")
+@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG|PIPELINE")
 @click.option("--data", metavar="NAME|FOLDER", required=True, help="A registered data set or a folder.")
 @click.option("--split", default="val", show_default=True, help="Which part of the data.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures at once.")
 @click.option("--device", default="auto", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps …")
 @click.option("--amp", is_flag=True, help="Compute in bfloat16: faster where the hardware has it.")
+@speed_options
+@test_time_options
+@pipeline_options
 @click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
 @click.option("--download", is_flag=True, help="Fetch a registered data set if it is not there.")
 @click.option("-o", "options", metavar="KEY=VALUE", multiple=True, help="How to read the data, as data.values={255=1}.")
@@ -39,6 +46,15 @@ def command(
     batch_size: int,
     device: str,
     amp: bool,
+    backend: str | None,
+    dtype: str | None,
+    scales: tuple[float, ...] | None,
+    mirror: bool,
+    window: tuple[int, int] | None,
+    overlap: float | int | str,
+    output_stride: int | None,
+    weights: tuple[str, ...],
+    boxes: Path | None,
     root: str | None,
     download: bool,
     options: tuple[str, ...],
@@ -47,19 +63,26 @@ def command(
     as_json: bool,
     out: Path | None,
 ) -> None:
-    """Measure a weight file on a data set: mean IoU, accuracies, and IoU, Dice, precision and recall of every class.
+    """Measure a weight file or a pipeline on a data set: mean IoU, accuracies, and every class.
 
-    Pictures keep their size, and all pixels of the data count in one confusion matrix.
+    Of every class there are IoU, Dice, precision and recall. Pictures keep their size, and all pixels of the data count in one confusion matrix.
 
     \b
     zoo eval run/best.safetensors --data camvid --split val
     zoo eval run/best.safetensors --data my_folder --json
     zoo eval run/best.safetensors --data camvid --split test --out run/test.json
+    zoo eval run/best.safetensors --data camvid --scales 0.75,1,1.25 --mirror
+    zoo eval edeconvnet_crf --data voc2012 --protocol
     """
-    table = _data_table(data, root, download, options)
+    from zoo.inference.test_time import TestTime
 
-    import zoo
+    table = _data_table(data, root, download, options)
+    test_time = TestTime.asked(
+        scales=scales, mirror=mirror, window=window, overlap=overlap, output_stride=output_stride
+    )
+
     from zoo.cli._progress import progress
+    from zoo.cli._weights import open_model
     from zoo.data.catalog import open_dataset
     from zoo.data.folder import FolderDataset
     from zoo.errors import DataError, ZooError
@@ -67,11 +90,15 @@ def command(
     from zoo.evaluation.evaluate import ClassNameWarning, evaluate
     from zoo.evaluation.protocol import protocol
     from zoo.inference.forward import choose_device
+    from zoo.inference.predictor import placed
 
     if out is not None and not out.parent.is_dir():
         raise ZooError(f"cannot write {out}: there is no folder {out.parent}")
     where = choose_device(device)
-    model = zoo.load(checkpoint)
+    model = open_model(checkpoint, weights, boxes)
+    described = getattr(model, "description", None)  # of a pipeline
+    if backend is not None or dtype is not None:
+        model = faster(placed(model, where, test_time), backend, dtype)
     dataset = open_dataset(
         table.name,
         split,
@@ -85,7 +112,14 @@ def command(
     with warnings.catch_warnings(record=True) as caught, progress("pictures") as report:
         warnings.simplefilter("default", ClassNameWarning)
         metrics = evaluate(
-            model, dataset, device=where, batch_size=batch_size, amp=amp, progress=report, observers=observers
+            model,
+            dataset,
+            device=where,
+            batch_size=batch_size,
+            amp=amp,
+            progress=report,
+            observers=observers,
+            test_time=test_time,
         )
     for warning in caught:
         click.echo(f"Warning: {warning.message}", err=True)
@@ -97,12 +131,17 @@ def command(
     if pixels == 0:
         raise DataError(f"no pixel of {dataset.name}/{split} is labelled (all are 255, ignored): nothing to measure")
     scores = None if outlines is None else dict(zip(metrics.iou, outlines.scores(), strict=True))
-    told = protocol(metrics, None if outlines is None else outlines.tolerance)
+    how = None if described is None else described.describe()
+    told = protocol(metrics, None if outlines is None else outlines.tolerance, test_time, amp=amp, pipeline=how)
     record = {
         **metrics.to_json(),
         **metrics.every_class(),
         **({} if scores is None else {"boundary": scores, "mean_boundary": _mean(scores)}),
         **({"protocol": told} if tell else {}),
+        **({} if backend is None else {"backend": backend}),
+        **({} if dtype is None else {"dtype": dtype}),
+        **({} if test_time == TestTime() else {"test_time": test_time.to_json()}),
+        **({} if described is None else {"pipeline": {**described.to_json(), "protocol": how}}),
         **{"checkpoint": checkpoint, "data": data, "split": split, "images": len(dataset), "pixels": pixels},
     }
     text = json.dumps(record, ensure_ascii=False)
@@ -112,7 +151,9 @@ def command(
         click.echo(text)
         return
     what = f"{model.config.name} on {dataset.name}/{split}"
-    click.echo(f"{what}: {len(dataset)} pictures, {pixels:,} labelled pixels\n\n{_report(metrics, scores)}")
+    asked = "" if test_time == TestTime() else f"; {test_time.describe()}"
+    asked += "" if how is None else f"; {how}"
+    click.echo(f"{what}: {len(dataset)} pictures, {pixels:,} labelled pixels{asked}\n\n{_report(metrics, scores)}")
     if tell:
         click.echo("\nProtocol\n" + "\n".join(f"  {topic}: {sentence}" for topic, sentence in told.items()))
 

@@ -23,7 +23,7 @@ from zoo.registry import registry
 def command(
     name: str, build: bool, size: str | None, num_classes: int | None, in_channels: int | None, as_json: bool
 ) -> None:
-    """Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file.
+    """Show what is known of a model, architecture, pair, encoder, data set …, or of a weight file or a pipeline.
 
     \b
     zoo info fcn8s_vgg16
@@ -34,8 +34,10 @@ def command(
     given = {"--size": size, "--num-classes": num_classes, "--in-channels": in_channels}
     if not build and (alone := [option for option, value in given.items() if value is not None]):
         raise OptionError(f"{' and '.join(alone)} without --build: nothing would be built")
+    is_pipeline = name.lower().endswith((".toml", ".json"))
     is_file = name.endswith(".safetensors") or (os.path.isfile(name) and not _named(name.partition("@")[0]))
-    record = _of_file(name) if is_file else _of_name(name)
+    is_file = is_file and not is_pipeline
+    record = _of_pipeline(name) if is_pipeline else _of_file(name) if is_file else _of_name(name)
     built = _built(name, is_file, record, size, num_classes, in_channels) if build else None
     if as_json:
         record |= {} if built is None else {"built": built}
@@ -90,6 +92,13 @@ def _of_file(path: str) -> dict[str, Any]:
         "model": header.record["model"],
     }
     return own | {key: value for key, value in record.items() if key not in own}
+
+
+def _of_pipeline(path: str) -> dict[str, Any]:
+    from zoo.pipeline.opening import describe
+
+    found = describe(path)
+    return {"file": path, "kind": "pipeline", "protocol": found.describe(), **found.to_json()}
 
 
 def _of_name(name: str) -> dict[str, Any]:
@@ -149,6 +158,13 @@ def _described(spec: Spec) -> dict[str, Any]:
 
         tables = shown(spec)
         record |= tables[0] if len(tables) == 1 else {"stages": tables}
+    if spec.kind == "pipeline":
+        from zoo.pipeline.opening import described
+
+        found = described(spec)
+        own = {key: value for key, value in found.to_json().items() if key != "pipeline"}
+        record |= {"combine": found.combine, "protocol": found.describe(), "models": own.pop("model"), **own}
+        return record
     options = static_options(spec)
     if options:
         record["options"] = {**options, **record.get("options", {})}

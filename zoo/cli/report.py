@@ -14,8 +14,9 @@ import click
 def command(run: Path, data: str | None, root: str | None, pictures: int, out: Path | None) -> None:
     """Write the report of a run: one HTML file with curves, classes, pictures, recipe and environment.
 
-    A run writes one by itself when it ends or is stopped. This writes it again; where a run has not kept the evaluation
-    of its best weights, or with --data, they are measured first.
+    A run writes one by itself when it ends or is stopped; one in stages, a page for each stage and one over all. This
+    writes them again; where a run has not kept the evaluation of its best weights, or with --data, they are measured
+    first.
 
     \b
     zoo report run
@@ -25,14 +26,19 @@ def command(run: Path, data: str | None, root: str | None, pictures: int, out: P
     from zoo.errors import ZooError
     from zoo.report.comparison import run_folders
     from zoo.report.report import write_report
+    from zoo.report.stages import stages_of, write_stages_report
 
     folders = run_folders(run)
-    if out is not None and len(folders) > 1:
-        raise ZooError(f"{run} has {len(folders)} stages with a report each; without --out each gets its own")
+    staged = bool(stages_of(run))
+    if out is not None and staged:
+        raise ZooError(f"{run} has {len(folders)} stages with a report each, and one over all; leave out --out")
     for folder in folders:
         try:
             with progress("pictures") as told:
                 path = write_report(folder, data=data, root=root, out=out, each=pictures, progress=told)
+            if staged and folder == folders[-1]:
+                click.echo(path)
+                path = write_stages_report(run)
         except OSError as error:
             raise ZooError(f"cannot write the report of {folder}: {error.strerror or error}; choose a --out") from None
         click.echo(path)

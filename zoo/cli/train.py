@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def command(
 
     \b
     zoo train fcn8s@resnet18 --data my_folder --out run
-    zoo train fcn8s@resnet18 --data camvid --out run --epochs 100 -o data.crop=256 -o run.amp=bf16
+    zoo train fcn8s@resnet18 --data camvid --out run --epochs 100 -o data.crop=256 -o optim.lr=3e-4
     zoo train --recipe fcn8s_staged --data voc2012 --out run
     zoo train --out run --resume
     """
@@ -65,29 +66,54 @@ def command(
         "run.steps": steps,
         "run.device": device,
     }
-    tables, source = _tables(recipe, out if resume else None, given, options)
-    wanted = _checked(tables, source)
 
+    def settings() -> tuple["Tables", "Recipe | None"]:
+        tables, source = _tables(recipe, out if resume else None, given, options)
+        return tables, _checked(tables, source)
+
+    from zoo.training.parallel.launch import launched
+
+    if launched():
+        from zoo.cli._team import in_team
+
+        with in_team(settings) as (lead, shared):
+            _run(context, *shared, out, resume=resume, as_json=as_json, lead=lead)
+    else:
+        _run(context, *settings(), out, resume=resume, as_json=as_json)
+
+
+def _run(
+    context: click.Context,
+    tables: "Tables",
+    wanted: "Recipe | None",
+    out: Path,
+    *,
+    resume: bool,
+    as_json: bool,
+    lead: bool = True,
+) -> None:
+    """Train; of several processes only the `lead` prints."""
     from zoo.cli._watching import watching
     from zoo.training.interrupt import Interrupted
     from zoo.training.loop import train
     from zoo.training.staged import train_stages
 
     try:
-        with watching(err=as_json) as report:
+        with watching(err=as_json) if lead else nullcontext() as report:
             if wanted is None:
                 result = train_stages(tables, out, resume=resume, report=report)
             else:
                 result = train(wanted, out, resume=resume, report=report)
     except KeyboardInterrupt as stop:
         known = stop if isinstance(stop, Interrupted) else None
-        if known is None and not (out / "recipe.toml").exists():
+        if known is None and lead and not (out / "recipe.toml").exists():
             click.echo("Stopped before the first step.", err=True)
-        else:
+        elif lead:
             after = f" after step {known.step}, everything is saved" if known else ""
             click.echo(f"Stopped{after}. Continue with: {_how_to_resume(context, out)}", err=True)
         raise SystemExit(known.exit_code if known else 130) from None
-    click.echo(json.dumps(_record(result)) if as_json else _summary(result))
+    if lead:
+        click.echo(json.dumps(_record(result)) if as_json else _summary(result))
 
 
 def _tables(

@@ -14,8 +14,8 @@ In a recipe::
 Each changes picture and mask together, and never makes up a label: masks are sampled to the nearest pixel, and what no
 picture covers is 255. All draw from torch's default generator, which `zoo.data.loader` sets by (seed, epoch, sample).
 
-An augmentation of one's own is any transform of torchvision's v2 that does likewise: given a name by `augmentation`, or
-named as ``"package.module:Class"``.
+An augmentation of one's own is any transform of torchvision's v2 that does likewise: a plugin's ``[[transform]]``,
+named as ``"acme/fog"``; given a name by `augmentation`; or named as ``"package.module:Class"``.
 """
 
 import inspect
@@ -32,6 +32,7 @@ from torchvision.transforms.v2 import functional as F
 
 from zoo.data.transforms import RandomScaleCrop, Scale, ShortSide, Warp, filling, recoloured
 from zoo.errors import OptionError, did_you_mean
+from zoo.registry import registry
 
 Factory = Callable[..., v2.Transform]
 T = TypeVar("T", bound=Factory)
@@ -92,7 +93,7 @@ def augment_transform(entries: Sequence[Mapping[str, Any]], crop: tuple[int, int
 
 
 def _made(name: str, options: Mapping[str, Any], where: str) -> v2.Transform:
-    factory = AUGMENTATIONS.get(name) or _imported(name, where)
+    factory = AUGMENTATIONS.get(name) or _registered(name) or _imported(name, where)
     known = _options_of(factory)
     if known and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         for key in options:
@@ -115,12 +116,19 @@ def _options_of(factory: Factory) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
+def _registered(name: str) -> Factory | None:
+    spec = registry().lookup("transform", name)
+    factory: Factory | None = None if spec is None else spec.load()
+    return factory
+
+
 def _imported(name: str, where: str) -> Factory:
     module, colon, attribute = name.partition(":")
     if not colon:
+        known = dict.fromkeys([*AUGMENTATIONS, *(spec.name for spec in registry().find("transform"))])
         raise OptionError(
-            f"{where}: there is no such augmentation.{did_you_mean(name, AUGMENTATIONS)} There are "
-            f"{', '.join(AUGMENTATIONS)}; one of your own is package.module:Class"
+            f"{where}: there is no such augmentation.{did_you_mean(name, known)} There are "
+            f"{', '.join(known)}; one of your own is package.module:Class"
         )
     try:
         factory: Factory = getattr(import_module(module), attribute)

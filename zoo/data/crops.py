@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from zoo.data.folder import FolderDataset
 from zoo.data.images import read_mask
 from zoo.data.objects import Box, Thing, find_objects
 from zoo.data.scan import parallel
+from zoo.data.selective import require_selective_search, selective_search
 from zoo.errors import DataError
 
 ENLARGED = 1.2
@@ -115,15 +116,26 @@ class ProposalCrops(_Crops):
         background: Labels that are no objects.
         least: Smaller objects, in pixels, are left out.
         overlap: The least intersection over union of a window with the box of an object.
+        source: Where the windows come from: ``"windows"`` of several sizes and proportions all over the picture, or
+            ``"selective_search"``, see `zoo.data.selective`, which reads every picture and takes about a second for
+            each and core.
 
     Raises:
-        DataError: No window covers an object.
+        DataError: No window covers an object, or a package is missing.
     """
 
     def __init__(
-        self, of: SegmentationDataset, *, background: Sequence[int] = (0,), least: int = 100, overlap: float = 0.5
+        self,
+        of: SegmentationDataset,
+        *,
+        background: Sequence[int] = (0,),
+        least: int = 100,
+        overlap: float = 0.5,
+        source: Literal["windows", "selective_search"] = "windows",
     ) -> None:
-        self.overlap = overlap
+        self.overlap, self.source = overlap, source
+        if source == "selective_search":
+            require_selective_search()
         super().__init__(of, f"object that a window covers by {overlap:g}", background, least)
         self.crops = balanced(self.crops)
 
@@ -136,7 +148,7 @@ class ProposalCrops(_Crops):
         things, _ = self._objects(index, labels)
         if not things:
             return []
-        boxes = windows(*labels.shape)
+        boxes = windows(*labels.shape) if self.source == "windows" else selective_search(self.of[index].image)
         share = overlaps(boxes, [thing.box for thing in things])
         best = share.argmax(axis=1)
         return [

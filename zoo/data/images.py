@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from zoo.config import Color
@@ -75,6 +76,11 @@ def image_size(path: PathLike) -> tuple[int, int]:
     return _guard(path, measure)
 
 
+def page_count(path: PathLike) -> int:
+    """How many pages or frames a picture file has; `read_image` reads the first. Raises `DataError`."""
+    return _guard(path, lambda picture: int(getattr(picture, "n_frames", 1)))
+
+
 def read_mask(path: PathLike, palette: Sequence[Color] = ()) -> NDArray[np.integer[Any]]:
     """Read a label mask as (H, W) of its raw values: uint8, or uint16 / int32 where the file has more bits.
 
@@ -134,11 +140,13 @@ def labels_of_colors(colors: NDArray[Any], labels: Mapping[Color, int], path: Pa
     raise DataError(f"{path}: {_unknown_color(codes, found[meant < 0], len(labels))}")
 
 
-def write_labels(path: PathLike, labels: NDArray[Any] | Tensor, palette: Sequence[Color] = ()) -> None:
+def write_labels(
+    path: PathLike, labels: NDArray[Any] | Tensor, palette: Sequence[Color] = (), *, text: Mapping[str, str] = {}
+) -> None:
     """Write a label map (H, W) as a PNG that `read_mask` gives back unchanged; the file appears at once.
 
     Labels up to 255 become a palette PNG (colours past the end of `palette` follow `voc_palette`), larger
-    ones a 16-bit grey PNG.
+    ones a 16-bit grey PNG. `text` is kept in the file: keyword → words, for readers of PNG files.
 
     Raises:
         DataError: Not a map of labels 0…65535, or the file cannot be written.
@@ -154,9 +162,12 @@ def write_labels(path: PathLike, labels: NDArray[Any] | Tensor, palette: Sequenc
         colors = [*palette, *voc_palette(256)[len(palette) :]]
         picture = Image.fromarray(array.astype(np.uint8))
         picture.putpalette([value for color in colors[:256] for value in color])
+    about = PngInfo()
+    for key, value in text.items():
+        about.add_text(key, value)
     try:
         with atomic_path(path) as temporary:
-            picture.save(temporary, format="PNG")
+            picture.save(temporary, format="PNG", pnginfo=about)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
 

@@ -47,6 +47,7 @@ class TrainLoader:
         seed: int,
         workers: int,
         pin_memory: bool,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self._samples = _Augmented(dataset, transform, seed)
         self._length = len(dataset)
@@ -54,6 +55,8 @@ class TrainLoader:
         self._seed = seed
         self._workers = workers
         self._pin_memory = pin_memory
+        number, parts = part
+        self._part = slice(batch_size * number // parts, batch_size * (number + 1) // parts)
         self.steps_per_epoch = max(self._length // batch_size, 1)
 
     def __len__(self) -> int:
@@ -102,6 +105,7 @@ def train_loader(
     seed: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
+    part: tuple[int, int] = (0, 1),
 ) -> TrainLoader:
     """Make the batches of a training run.
 
@@ -113,6 +117,8 @@ def train_loader(
         seed: With the epoch, decides the order and the augmentation.
         workers: Processes that read; 0 reads in this one. The batches do not depend on it.
         pin_memory: Put batches into pinned memory, for a GPU.
+        part: (i, n): of every batch only the i-th of n parts, counted from 0, about equally large. Together they are
+            the batches, whatever n is.
 
     Raises:
         DataError: An empty data set, or a batch size or number of workers that makes no sense.
@@ -121,9 +127,16 @@ def train_loader(
         raise DataError(f"{dataset.name}: split {dataset.split!r} is empty")
     if batch_size < 1:
         raise DataError(f"batch_size is {batch_size}; at least 1 is expected")
+    if batch_size < part[1]:
+        raise DataError(
+            f"batch_size is {batch_size} for {part[1]} processes; it counts the pictures of all of them together, and "
+            "each needs at least one"
+        )
     if workers < 0:
         raise DataError(f"workers is {workers}; 0 (read in this process) or more is expected")
-    return TrainLoader(dataset, transform, batch_size=batch_size, seed=seed, workers=workers, pin_memory=pin_memory)
+    return TrainLoader(
+        dataset, transform, batch_size=batch_size, seed=seed, workers=workers, pin_memory=pin_memory, part=part
+    )
 
 
 class _Key(NamedTuple):
@@ -177,7 +190,7 @@ class _Order(Sampler[list[_Key]]):
             for place in range(step, self._loader.steps_per_epoch):
                 if self._stop is not None and at >= self._stop:
                     return
-                yield keys[place * size : (place + 1) * size]
+                yield keys[place * size : (place + 1) * size][self._loader._part]
                 at += 1
             epoch, step = epoch + 1, 0
 

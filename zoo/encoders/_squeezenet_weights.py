@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from zoo.config import InputSpec
 from zoo.encoders._vgg_weights import CAFFE
 from zoo.errors import CheckpointError, OptionError
 from zoo.hub.converter import Converter, Implied, State
@@ -59,10 +60,26 @@ def _translate(state: State, encoder: Any) -> dict[str, Tensor]:
     return named
 
 
+def _translate_caffe(state: State, encoder: Any) -> dict[str, Tensor]:
+    """As above, with maps of ordinary size.
+
+    What was trained on 0…255 has maps with values in the hundreds, beside which a decoder's own maps do not count.
+    All layers are homogeneous, so the same net on pictures divided by `_SCALE` has its biases, and its maps, divided
+    by it, and nothing else changes.
+    """
+    named = _translate(state, encoder)
+    return {key: tensor / _SCALE if key.endswith(".bias") else tensor for key, tensor in named.items()}
+
+
+_SCALE = 58.0
+"""About the standard deviation of ImageNet's pictures."""
+
+_INPUT = InputSpec(CAFFE.order, CAFFE.scale, CAFFE.mean, (_SCALE, _SCALE, _SCALE))
+
 _PUBLISHED = {"stages": 4}
 
 CONVERTER = Converter(_translate, lambda foreign: Implied(options=_PUBLISHED))
 """For torchvision's classifier."""
 
-FROM_CAFFE = Converter(_translate, lambda foreign: Implied(options=_PUBLISHED, input=CAFFE))
-"""For what was trained with Caffe: blue first, 0…255, the mean subtracted."""
+FROM_CAFFE = Converter(_translate_caffe, lambda foreign: Implied(options=_PUBLISHED, input=_INPUT))
+"""For what was trained with Caffe: blue first, the mean subtracted."""

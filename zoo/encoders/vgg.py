@@ -163,10 +163,7 @@ class VGG(Encoder):
         maps: dict[str, Tensor] = {}
         pools: dict[str, Pool] = {}
         for name, kind in self.layers:
-            if kind == "pool":
-                x = self.halve(name, x, pools if with_pools else None)
-            else:
-                x = self.convolve(name, x)
+            x = self.halve(name, x, pools if with_pools else None) if kind == "pool" else self.convolve(name, x)
             if name in taps:
                 maps[name] = x
         return Features(maps, pools)

@@ -1,6 +1,6 @@
 """The confusion matrix: exact counts, from which every metric follows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -87,6 +87,12 @@ class ConfusionMatrix:
             raise ValueError(f"cannot add matrices of {self.num_classes} and {other.num_classes} classes")
         total = type(self)(self.num_classes)
         total._cells = self._cells.cpu() + other._cells.cpu()
+        return total
+
+    def merged(self, add: Callable[[Tensor], Tensor]) -> Self:
+        """The matrix of several processes; `add` sums a vector of integers over all of them."""
+        total = type(self)(self.num_classes)
+        total._cells = add(self._cells.cpu())
         return total
 
     def with_rows(self, order: Sequence[int]) -> Self:

@@ -22,8 +22,10 @@ class Batch(NamedTuple):
     masks: Tensor
 
 
-def batches(dataset: SegmentationDataset, size: int, *, pin: bool = False) -> Iterator[Batch]:
-    """Yield a data set in order, at its native resolution.
+def batches(
+    dataset: SegmentationDataset, size: int, *, pin: bool = False, indices: range | None = None
+) -> Iterator[Batch]:
+    """Yield a data set, or the pictures `indices` of it, in order and at its native resolution.
 
     Neighbours of one size are stacked, at most `size` of them: nothing is resized or padded to fit.
     A single thread reads ahead, because data sets need not be safe to use from two. With `pin` the batches lie in
@@ -33,7 +35,7 @@ def batches(dataset: SegmentationDataset, size: int, *, pin: bool = False) -> It
         DataError: A mask has another size than its picture, or a label that is neither a class nor ignored.
     """
     waiting: list[Batch] = []
-    for sample in _ahead(dataset, _AHEAD * size):
+    for sample in _ahead(dataset, range(len(dataset)) if indices is None else indices, _AHEAD * size):
         if waiting and (len(waiting) == size or waiting[0].images.shape != sample.images.shape):
             yield _stack(waiting, pin)
             waiting = []
@@ -47,11 +49,11 @@ def _stack(samples: list[Batch], pin: bool) -> Batch:
     return Batch(images.pin_memory(), masks.pin_memory()) if pin else Batch(images, masks)
 
 
-def _ahead(dataset: SegmentationDataset, count: int) -> Iterator[Batch]:
+def _ahead(dataset: SegmentationDataset, indices: range, count: int) -> Iterator[Batch]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="zoo-reading")
     try:
         pending: deque[Future[Batch]] = deque()
-        for index in range(len(dataset)):
+        for index in indices:
             pending.append(pool.submit(_read, dataset, index))
             if len(pending) > count:
                 yield pending.popleft().result()

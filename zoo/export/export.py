@@ -1,18 +1,17 @@
 """Exporting a model, and proving that the file answers as the model does."""
 
-import importlib.util
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from zoo.errors import IncompatibleError, OptionError, ZooError
 from zoo.export.picture import PictureModel, description
+from zoo.export.tracing import refuse_without, trace, write_onnx
 from zoo.files import atomic_path
 from zoo.inference.forward import answering
 from zoo.model import SegmentationModel
@@ -26,8 +25,6 @@ TOLERANCE = 1e-4
 
 AGREEMENT = 0.999
 """Least share of pixels with the same label; between two equal scores either is right."""
-
-_LARGEST_PROTOBUF = 1_900_000_000
 
 Runner = Callable[[Tensor], list[Tensor]]
 
@@ -84,14 +81,23 @@ def export(
         raise OptionError(f"sizes are height and width of at least 1, got {size} and {second}")
     _allowed(model, static)
     if format == "onnx":
-        _installed("onnx", "onnxscript", "onnxruntime")
+        refuse_without("onnx", "onnxscript", "onnxruntime", what="exporting to ONNX")
     other = second or (max(size[0] * 2 // 3, 1) | 1, max(size[1] * 3 // 4, 1) | 1)
     with answering(model):
         wrapped = PictureModel(model, _answers(model)).eval()
-        program = _trace(wrapped, size, static=static)
+        example = torch.zeros((1 if static else 2, model.config.in_channels, *size), dtype=torch.uint8)
+        program = trace(wrapped, example, model.config.name, static=static)
         with atomic_path(path) as temporary:
             if format == "onnx":
-                _write_onnx(program, wrapped, temporary, opset)
+                write_onnx(
+                    program,
+                    temporary,
+                    name=model.config.name,
+                    inputs=["image"],
+                    outputs=wrapped.output_names,
+                    opset=opset,
+                    metadata={"zoo": description(model)},
+                )
                 run = _onnx_runner(temporary)
             else:
                 _write_pt2(program, wrapped, temporary)
@@ -114,56 +120,8 @@ def _allowed(model: SegmentationModel, static: bool) -> None:
             )
 
 
-def _installed(*packages: str) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ZooError(
-            f'exporting to ONNX needs {", ".join(missing)}: not installed; pip install "zoo-segmentation[onnx]"'
-        )
-
-
 def _answers(model: SegmentationModel) -> tuple[str, ...]:
     return ("out", *model.further)
-
-
-def _trace(wrapped: PictureModel, size: tuple[int, int], *, static: bool) -> torch.export.ExportedProgram:
-    channels = wrapped.model.config.in_channels
-    example = torch.zeros((1 if static else 2, channels, *size), dtype=torch.uint8)
-    free = torch.export.Dim.DYNAMIC
-    shapes = None if static else {"image": {0: free, 2: free, 3: free}}
-    try:
-        with _fresh_compiler(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.export(wrapped, (example,), dynamic_shapes=shapes, strict=True)
-    except Exception as error:  # torch raises a dozen kinds for what it cannot trace
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        advice = "" if static else "; try one fixed size (--static)"
-        raise IncompatibleError(f"{wrapped.model.config.name} cannot be exported: {reason}{advice}") from error
-
-
-def _write_onnx(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path, opset: int) -> None:
-    total = sum(tensor.nbytes for tensor in wrapped.state_dict().values())
-    if total > _LARGEST_PROTOBUF:
-        raise IncompatibleError(f"the weights take {total:,} bytes; one ONNX file holds less than 2 GB")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made = torch.onnx.export(
-                program,
-                dynamo=True,
-                input_names=["image"],
-                output_names=wrapped.output_names,
-                opset_version=opset,
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:  # one for every kind of operator that has no counterpart
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        reason = lines[-1] if lines else type(error).__name__
-        raise IncompatibleError(f"{wrapped.model.config.name} cannot be written as ONNX: {reason}") from error
-    assert made is not None
-    made.model.metadata_props["zoo"] = description(wrapped.model)
-    made.save(str(path), external_data=False)
 
 
 def _write_pt2(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path) -> None:
@@ -216,14 +174,3 @@ def _deviation(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
             return float("inf")
         worst = max(worst, float((mine - exact).abs().max() / exact.abs().max().clamp_min(1e-12)))
     return worst
-
-
-@contextmanager
-def _fresh_compiler() -> Iterator[None]:
-    """All models share the code of `SegmentationModel.forward`; dynamo gives up on code that it saw too often."""
-    dynamo: Any = torch._dynamo
-    dynamo.reset()
-    try:
-        yield
-    finally:
-        dynamo.reset()

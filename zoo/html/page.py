@@ -24,7 +24,7 @@ p { margin: .4rem 0; }
 pre { margin: .3rem 0; padding: .55rem .75rem; overflow-x: auto; background: var(--code); border: 1px solid var(--line);
   border-radius: 6px; font: .82rem/1.45 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; }
 pre.command { user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; }
-pre.recipe { columns: 17rem; }
+pre.recipe { columns: 17rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1.2rem; margin-top: 1.6rem; }
 .card { display: flex; flex-direction: column; overflow: hidden; background: var(--card); border: 1px solid var(--line);
   border-radius: 12px; }

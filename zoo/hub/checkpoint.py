@@ -16,7 +16,7 @@ from zoo.errors import CheckpointError, UnknownNameError, ZooError
 from zoo.files import atomic_path
 from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
 from zoo.hub.locate import find_file
-from zoo.hub.needed import advice, distributions
+from zoo.hub.needed import advice, changed, distributions
 from zoo.hub.shards import files_of, shard_name
 from zoo.hub.skeleton import skeleton
 from zoo.model import SegmentationModel
@@ -65,7 +65,7 @@ def save(
     }
     needs = distributions(model.config)
     if needs:
-        record["needs"] = needs
+        record |= {"needs": [*needs], "made_with": needs}
     return write_state(path, model.state_dict(), record, shard_bytes=shard_bytes)
 
 
@@ -172,15 +172,18 @@ def load(path: str | os.PathLike[str]) -> SegmentationModel:
             model = build(header.config)  # some of its tensors are computed and in no file: make them for real
     except UnknownNameError as error:
         raise CheckpointError(
-            f"{path} needs a component of a plugin that is not installed: {error}{advice(header.record)}"
+            f"{path} needs a component of a plugin that is not installed: {error}"
+            f"{changed(header.record) or advice(header.record)}"
         ) from None
     except (ZooError, RuntimeError, TypeError) as error:  # torch refuses absurd sizes and values with the latter
-        raise CheckpointError(f"{path} describes a model that cannot be built: {error}") from error
-    _assign(model, state, path)
+        raise CheckpointError(
+            f"{path} describes a model that cannot be built: {error}{changed(header.record)}"
+        ) from error
+    _assign(model, state, path, changed(header.record))
     return model.eval()
 
 
-def _assign(model: SegmentationModel, state: dict[str, Tensor], path: Path) -> None:
+def _assign(model: SegmentationModel, state: dict[str, Tensor], path: Path, hint: str) -> None:
     """Give the model the tensors of the file; auxiliary heads may be in one of the two only."""
     own = model.state_dict()
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -192,7 +195,7 @@ def _assign(model: SegmentationModel, state: dict[str, Tensor], path: Path) -> N
     try:
         model.load_state_dict({**fitting, **absent}, strict=True, assign=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its own description ({model.config.name}): {error}") from None
+        raise CheckpointError(f"{path} does not fit its own description ({model.config.name}): {error}{hint}") from None
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[name])
 

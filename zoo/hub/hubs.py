@@ -136,10 +136,11 @@ def all_records() -> Iterator[Record]:
 
 def of_plugins() -> list[Record]:
     """The records in the manifests of plugins."""
-    return [
-        Record(spec.name, {"summary": spec.summary, **spec.meta}, "", f"plugin {spec.plugin}")
-        for spec in registry().find("weights")
-    ]
+    records = []
+    for spec in registry().find("weights"):
+        table = {"summary": spec.summary, **spec.meta}
+        records.append(Record(spec.name, table, table.pop("hub", ""), f"plugin {spec.plugin}"))
+    return records
 
 
 def find_record(model: str, tag: str | None = None) -> Record:

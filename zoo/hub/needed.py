@@ -8,14 +8,14 @@ from zoo.discovery import Plugin
 from zoo.registry import registry
 
 
-def distributions(config: ModelConfig) -> list[str]:
-    """The installed distributions, other than Zoo itself, that bring a model's architecture and encoder."""
+def distributions(config: ModelConfig) -> dict[str, str]:
+    """The installed distributions, other than Zoo itself, that bring a model's architecture and encoder → versions."""
     known = registry()
     specs = [known.lookup("architecture", config.architecture) or known.lookup("model", config.architecture)]
     if config.encoder is not None:
         specs.append(known.lookup("encoder", config.encoder))
     namespaces = {spec.plugin for spec in specs if spec is not None}
-    return sorted({name for plugin in known.plugins if plugin.name in namespaces and (name := _distribution(plugin))})
+    return dict(sorted(own for plugin in known.plugins if plugin.name in namespaces and (own := _distribution(plugin))))
 
 
 def advice(record: Mapping[str, Any]) -> str:
@@ -26,7 +26,25 @@ def advice(record: Mapping[str, Any]) -> str:
     return f" Install what it was made with: pip install {' '.join(names)}" if names else ""
 
 
-def _distribution(plugin: Plugin) -> str | None:
-    """Its name without the version; None for what no package installer knows."""
+def changed(record: Mapping[str, Any]) -> str:
+    """Which distributions are of another version than those that a file was made with; empty where none is."""
+    made_with = record.get("made_with")
+    if not isinstance(made_with, dict):
+        return ""
+    installed = dict(own for plugin in registry().plugins if (own := _distribution(plugin)))
+    others = {
+        name: version
+        for name, version in made_with.items()
+        if f"{name}{version}".isprintable() and installed.get(name, version) != version
+    }
+    if not others:
+        return ""
+    pairs = " and ".join(f"{name} {version} ({installed[name]} is installed)" for name, version in others.items())
+    pins = " ".join(f"{name}=={version}" for name, version in others.items())
+    return f". It was made with {pairs}: pip install {pins}, or ask its author how to bring the file up to date"
+
+
+def _distribution(plugin: Plugin) -> tuple[str, str] | None:
+    """Its name and version; None for what no package installer knows."""
     name, _, version = plugin.origin.partition(" ")
-    return name if version and "/" not in plugin.origin else None
+    return (name, version) if version and "/" not in plugin.origin else None

@@ -104,7 +104,8 @@ def converted_folder() -> Path:
 def _agree(record: Record, path: Path) -> None:
     """Refuse a file that is not the model that the record says it is."""
     config = read_header(path).config
-    if config.name != record.model or config.to_json() != dict(record.config):
+    same = record.only_named or config.to_json() == dict(record.config)
+    if not config.is_of(record.model) or not same:
         raise CheckpointError(
             f"{path} is not what record {record.name!r} of {record.hub} says: it describes {config.name!r} with "
             f"{config.num_classes} classes"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from zoo.config import is_of
 from zoo.errors import CheckpointError
 from zoo.hub.fetching.file import DownloadError, RemoteFile
 from zoo.published import digests
@@ -82,6 +83,11 @@ class Record:
         return given if isinstance(given, Mapping) else {}
 
     @property
+    def only_named(self) -> bool:
+        """Whether the model is only named, as in the manifest of a plugin: the file itself says all there is to say."""
+        return self.hub.startswith("plugin ") and isinstance(self.table.get("model"), str)
+
+    @property
     def of_encoder(self) -> bool:
         """Whether these are weights of an encoder alone, for its option ``encoder_weights``."""
         return "encoder" in self.table and "model" not in self.table
@@ -156,9 +162,10 @@ class Record:
         if not self.files and not self.sources:
             raise self._wrong("it has neither files nor sources")
         for key in _TABLES:
-            if key in self.table and not isinstance(self.table[key], Mapping) and not (key == "model" and self.sources):
+            named = key == "model" and (self.sources or self.only_named)
+            if key in self.table and not isinstance(self.table[key], Mapping) and not named:
                 raise self._wrong(f"{key} = {self.table[key]!r}: expected a table")
-        if self.files and self.config.get("name") != self.model:
+        if self.files and not self.only_named and not is_of(str(self.config.get("name")), self.model):
             raise self._wrong(f"it is called after another model than its own, {self.config.get('name')!r}")
         _ = self.golden
 

@@ -25,10 +25,19 @@ def logits(model: "SegmentationModel", pictures: Tensor, *, amp: bool = False) -
     Returns:
         (N, K, H, W), floating point, on the model's device.
     """
+    return ask(model, model_input(model, pictures), amp=amp)
+
+
+def model_input(model: "SegmentationModel", pictures: Tensor) -> Tensor:
+    """What a model takes: pictures (N, C, H, W), as for `logits`, normalised, on its device, of its type."""
     device, dtype = _home(model)
-    x = normalize(pictures.to(device, non_blocking=True), model.config.input).to(dtype)
+    return normalize(pictures.to(device, non_blocking=True), model.config.input).to(dtype)
+
+
+def ask(model: "SegmentationModel", x: Tensor, *, amp: bool = False) -> Tensor:
+    """The logits (N, K, H, W) of `model_input` (N, C, H, W)."""
     x = x.contiguous(memory_format=torch.channels_last)  # faster on a CPU, even while the weights are not
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp):
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=amp):
         out: Tensor = model(x)["out"]
     return out
 

@@ -75,7 +75,7 @@ def _from_array(array: NDArray[Any], channels: int) -> Tensor:
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
     if not array.flags.writeable:
         array = array.copy()  # torch warns of memory that it might write to
-    return _to_channels(_checked(torch.from_numpy(array).permute(2, 0, 1)), channels)
+    return to_channels(_checked(torch.from_numpy(array).permute(2, 0, 1)), channels)
 
 
 def _from_tensor(tensor: Tensor, channels: int) -> Tensor:
@@ -94,7 +94,7 @@ def _from_tensor(tensor: Tensor, channels: int) -> Tensor:
         raise DataError(f"a tensor is (C, H, W) or (1, C, H, W) with C = {_list(accepted)}; got {given}{hint}")
     if tensor.dtype == torch.uint16:
         tensor = (tensor.int() // 257).byte()
-    return _to_channels(_checked(tensor), channels)
+    return to_channels(_checked(tensor), channels)
 
 
 def _checked(tensor: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def _checked(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _to_channels(tensor: Tensor, channels: int) -> Tensor:
+def to_channels(tensor: Tensor, channels: int) -> Tensor:
     """Convert between grey, RGB and RGBA; (C, H, W) with C in {1, 3, 4} or already `channels`."""
     if tensor.shape[0] == channels:
         return tensor

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from zoo.inference.outputs import overlay_path
 from zoo.inference.painting import paint, photograph
 from zoo.labels import class_colors, class_names
 
+Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
+"""A label map (H, W); uint16 for models of more than 256 classes."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
@@ -29,22 +32,28 @@ class Prediction:
         classes: K names in label order, all different; ``"class 7"`` where none is known.
         palette: K colours; those of PASCAL VOC where none is known.
         photo: (H, W, 3) uint8, the picture as the model saw it.
+        probabilities: (K, H, W) float32, where they were asked for.
     """
 
-    labels: NDArray[np.uint8 | np.uint16]
+    labels: Labels
     classes: tuple[str, ...]
     palette: tuple[Color, ...]
     photo: NDArray[np.uint8] = field(repr=False)
+    probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, labels: Tensor, picture: Tensor, config: ModelConfig) -> Self:
+    def of(
+        cls, labels: Tensor | Labels, picture: Tensor, config: ModelConfig, probabilities: Tensor | None = None
+    ) -> Self:
         """Wrap a label map (H, W) of a picture (C, H, W), naming and colouring it as `config` says."""
         count = config.num_classes
+        array = labels.cpu().numpy() if isinstance(labels, Tensor) else labels
         return cls(
-            labels=labels.cpu().numpy().astype(np.uint8 if count <= 256 else np.uint16),
+            labels=array.astype(np.uint8 if count <= 256 else np.uint16, copy=False),
             classes=class_names(config.classes, count),
             palette=class_colors(config.palette, count),
             photo=photograph(picture),
+            probabilities=None if probabilities is None else probabilities.float().cpu().numpy(),
         )
 
     @cached_property
@@ -57,6 +66,12 @@ class Prediction:
         """The classes that cover most, biggest first: (name, share); only those that occur."""
         ranked = sorted(self.area.items(), key=lambda item: -item[1])
         return [(name, share) for name, share in ranked[:limit] if share > 0]
+
+    def polygons(self) -> dict[str, Any]:
+        """The regions as GeoJSON-like data, see `zoo.inference.polygons.feature_collection`."""
+        from zoo.inference.polygons import feature_collection
+
+        return feature_collection(self.labels, self.classes)
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:
         """The photograph with the colours of the classes blended over it and its regions outlined, RGB.

@@ -8,18 +8,19 @@ from typing import Any
 
 import torch
 
+from zoo.errors import RunError
 from zoo.training.interrupt import Interrupted
 
 
 @contextmanager
 def report_after(folder: Path, watch: Callable[[dict[str, Any]], None] | None = None) -> Iterator[None]:
-    """Write ``report.html`` when the block has ended, or was interrupted; then with fewer pictures, for haste.
+    """Write ``report.html`` when the block has ended, was interrupted (then with fewer pictures, for haste) or failed.
 
     Whatever goes wrong in that is one warning, to `watch` where there is one: a run is not lost for its report.
     """
     try:
         yield
-    except Interrupted:
+    except (Interrupted, RunError):
         _try(folder, watch, each=1)
         raise
     _try(folder, watch, each=2)
@@ -30,11 +31,15 @@ def _try(folder: Path, watch: Callable[[dict[str, Any]], None] | None, each: int
         return
     try:
         from zoo.report.report import write_report
+        from zoo.report.stages import stages_of, write_stages_report
 
-        write_report(folder, each=each, measure=False)
+        if stages_of(folder):
+            write_stages_report(folder)
+        else:
+            write_report(folder, each=each, measure=False)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        text = f"no report was written: {reason}; the run is complete without it (later: zoo report {folder})"
+        text = f"no report was written: {reason}; nothing of the run is lost (later: zoo report {folder})"
         if watch is None:
             warnings.warn(text, stacklevel=4)
         else:

@@ -86,6 +86,12 @@ class Course:
         return bool(self.records[-1]["kind"] == "end")
 
     @property
+    def stopped(self) -> str:
+        """Why it could not go on, as with a loss that is no number; empty otherwise."""
+        last = self.records[-1]
+        return str(last.get("why", "")) if last["kind"] == "stop" else ""
+
+    @property
     def evaluations(self) -> list[dict[str, Any]]:
         """All evaluations."""
         return self._of("eval")

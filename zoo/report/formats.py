@@ -36,6 +36,9 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("parameters", "parameters", _amount),
     ("time", "seconds", duration),
 )
+STYLE = "tr > .best { font-weight: 700; color: var(--accent); }\n"
+"""What a page needs for `overview`."""
+
 _WORDS = 2  # columns of words; the others are numbers
 
 
@@ -79,14 +82,13 @@ def html(courses: Sequence[Course]) -> str:
     parts = [
         f"<h1>{title}</h1>",
         "".join(f'<p class="soft">{escape(note)}.</p>' for note in comparison.notes(courses)),
-        _overview(comparison.rows(courses)),
+        overview(comparison.rows(courses)),
         f"<h2>Curves</h2>\n{_curves(courses)}",
         _classes(courses),
         _settings(courses),
         "<h2>Where they are</h2>\n" + command("\n".join(str(course.path) for course in courses)),
     ]
-    style = "tr > .best { font-weight: 700; color: var(--accent); }\n"
-    return page(title, "\n".join(part for part in parts if part), generator="zoo compare", style=style)
+    return page(title, "\n".join(part for part in parts if part), generator="zoo compare", style=STYLE)
 
 
 def _cells(courses: Sequence[Course]) -> list[list[str]]:
@@ -98,7 +100,8 @@ def _plain(cell: str) -> str:
     return escape(cell, quote=False).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("*", "\\*")
 
 
-def _overview(rows: Sequence[Row]) -> str:
+def overview(rows: Sequence[Row]) -> str:
+    """The table in HTML, the best mIoU of each column in bold."""
     head = "".join(f"<th{_number(place)}>{escape(title)}</th>" for place, (title, *_) in enumerate(_COLUMNS))
     body = []
     for row in rows:

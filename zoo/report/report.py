@@ -169,7 +169,8 @@ def _state(course: Course) -> str:
     missing = f" No training mask holds {', '.join(map(str, absent))}." if absent else ""
     where = f" (splits {names})" if names else ""
     pictures = f" {', '.join(told)}{where}." if told else ""
-    return f'<p class="soft">{escape(state + pictures + missing)}</p>'
+    why = f"\n<p><b>Stopped:</b> {escape(course.stopped)}</p>" if course.stopped else ""
+    return f'<p class="soft">{escape(state + pictures + missing)}</p>{why}'
 
 
 def _figures(course: Course, seen: Seen) -> str:

@@ -1,5 +1,6 @@
 """Other ways to compute the same answers: reduced precision, memory format, compiled, exported."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -75,9 +76,16 @@ def _distance(found: Tensor, exact: Tensor) -> float:
 
 @contextmanager
 def _fresh_compiler() -> Iterator[None]:
-    """All models share the code of `SegmentationModel.forward`; dynamo gives up on code that it saw too often."""
+    """All models share the code of `SegmentationModel.forward`; dynamo gives up on code that it saw too often.
+
+    What torch thinks aloud about inequalities that it cannot solve is left out: the exception says it.
+    """
+    solver = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = solver.level
+    solver.setLevel(logging.CRITICAL)
     torch._dynamo.reset()
     try:
         yield
     finally:
         torch._dynamo.reset()
+        solver.setLevel(level)

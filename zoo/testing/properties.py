@@ -4,34 +4,41 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zoo.manifest import LIMITS
-from zoo.testing import learning, modes, quiet, shapes, state
-from zoo.testing.subject import NotConforming, Subject
+from zoo.testing import contract, globals, golden, learning, modes, quiet, shapes, state
+from zoo.testing.subject import NotApplicable, NotConforming, Subject
 
-_CHECKS: dict[str, Callable[[Subject], None]] = {
+CHECKS: dict[str, Callable[[Subject], None]] = {
     "sizes": shapes.sizes,
     "in_channels": shapes.in_channels,
     "num_classes": shapes.num_classes,
     "batch_of_one": shapes.batch_of_one,
     "parameters": shapes.parameters,
+    "options": contract.options,
+    "declared": contract.declared,
+    "maps": contract.maps,
+    "needs": contract.needs,
+    "pairs": contract.pairs,
     "backward": learning.backward,
     "state_dict": state.state_dict,
     "save_and_load": state.save_and_load,
     "seed": state.seed,
+    "golden": golden.golden,
     "inspecting": quiet.inspecting,
+    "global_state": globals.global_state,
     "bf16": modes.bf16,
     "channels_last": modes.channels_last,
     "compile": modes.compile,
     "export": modes.export,
 }
 
-PROPERTIES = tuple(_CHECKS)
+PROPERTIES = tuple(CHECKS)
 """The names of all properties."""
 
-SHAPES = ("sizes", "in_channels", "num_classes", "batch_of_one", "parameters", "inspecting")
+SHAPES = ("sizes", "in_channels", "num_classes", "batch_of_one", "parameters", "options", "declared", "inspecting")
 """Those that need no numbers, so that a net of any width can be checked on the meta device."""
 
 
-def check(property: str, model: str | Subject, **options: Any) -> None:
+def check_property(property: str, model: str | Subject, **options: Any) -> None:
     """Check one property of one model.
 
     Args:
@@ -41,9 +48,10 @@ def check(property: str, model: str | Subject, **options: Any) -> None:
 
     Raises:
         NotConforming: It does not hold; or the manifest declares that it cannot hold, and it does.
+        NotApplicable: There is nothing to check; pytest takes it for a skip.
         Exception: Whatever the model raised.
     """
-    if property not in _CHECKS:
+    if property not in CHECKS:
         raise ValueError(f"there is no property {property!r}; there are {', '.join(PROPERTIES)}")
     if isinstance(model, Subject):
         if options:
@@ -53,25 +61,34 @@ def check(property: str, model: str | Subject, **options: Any) -> None:
         subject = Subject(model, options.pop("encoder", None), options)
     if subject.shapes_only and property not in SHAPES:
         raise ValueError(f"{property!r} needs numbers; a subject with shapes_only has none")
-    if property in LIMITS and property in subject.limits:
-        try:
-            _CHECKS[property](subject)
-        except Exception:
-            return
-        raise NotConforming(f"{subject} declares cannot = [{property!r}], but it can: take it out of the manifest")
     try:
-        _CHECKS[property](subject)
+        hold(property, subject)
     except NotConforming as error:
-        raise NotConforming(f"{subject}: {property}: {error}") from None
+        raise NotConforming(f"{subject}: {property}: {error}", mend=error.mend, where=error.where) from None
+
+
+def hold(property: str, subject: Subject) -> None:
+    """Check one property of one model, a declared limit the other way round; raises as `check_property`."""
+    if property not in LIMITS or property not in subject.limits:
+        CHECKS[property](subject)
+        return
+    try:
+        CHECKS[property](subject)
+    except Exception:
+        return
+    raise NotConforming(
+        f"declares cannot = [{property!r}], but it can: take it out of the manifest",
+        mend=f"take {property!r} out of `cannot`, so that users know what they may do with it",
+    )
 
 
 def check_model(model: str | Subject, *, only: Iterable[str] | None = None, **options: Any) -> None:
     """Check all properties of one model, and report all failures at once.
 
     Args:
-        model: As for `check`.
+        model: As for `check_property`.
         only: Which properties; by default all that apply.
-        options: As for `check`.
+        options: As for `check_property`.
 
     Raises:
         NotConforming: One line for each property that does not hold.
@@ -80,7 +97,9 @@ def check_model(model: str | Subject, *, only: Iterable[str] | None = None, **op
     failures = []
     for property in applying if only is None else only:
         try:
-            check(property, model, **dict(options))
+            check_property(property, model, **dict(options))
+        except NotApplicable:
+            continue
         except NotConforming as error:
             failures.append(str(error))
         except Exception as error:

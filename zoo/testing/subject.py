@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.assembly import create_model, resolve
 from zoo.config import ModelConfig
@@ -16,13 +18,28 @@ from zoo.registry import registry
 
 
 class NotConforming(AssertionError):  # noqa: N818  (it is what an assertion says)
-    """A model does not do what every model must."""
+    """A component does not do what every one of its kind must.
+
+    Args:
+        message: What is wrong.
+        mend: What to do about it, where more can be said than for every failure of the check.
+        where: The place, where it is known better than by the component's target.
+    """
+
+    def __init__(self, message: str, *, mend: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
+        self.where = where
 
 
-def require(condition: bool, message: str) -> None:
+class NotApplicable(SkipTest):
+    """There is nothing to check here; the message says why."""
+
+
+def require(condition: bool, message: str, *, mend: str = "") -> None:
     """Raise `NotConforming` with the message unless the condition holds."""
     if not condition:
-        raise NotConforming(message)
+        raise NotConforming(message, mend=mend)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class Subject:
         size: An ordinary (H, W), large enough for every layer to have a few cells.
         odd_sizes: Sizes that are no multiple of anything, and the smallest.
         shapes_only: Build on the meta device and check shapes, not numbers: for nets too large to be run.
+        golden: A golden pair that `zoo.testing.keep_golden` wrote, to be answered alike.
     """
 
     name: str
@@ -44,6 +62,7 @@ class Subject:
     size: tuple[int, int] = (64, 96)
     odd_sizes: tuple[tuple[int, int], ...] = ((1, 1), (1, 37), (33, 47), (95, 65))
     shapes_only: bool = False
+    golden: Path | None = None
 
     def resolved(self, *, num_classes: int | None = None, in_channels: int | None = None) -> ModelConfig:
         """The config of the model, built or not."""
@@ -65,6 +84,10 @@ class Subject:
                 with skeleton():
                     return self._create(num_classes, in_channels)
             return self._create(num_classes, in_channels)
+
+    def build_here(self) -> SegmentationModel:
+        """Build it with the global generator as it is, and let it draw from it."""
+        return self._create(None, None)
 
     def _create(self, num_classes: int | None, in_channels: int | None) -> SegmentationModel:
         return create_model(
@@ -129,7 +152,7 @@ def answer(model: SegmentationModel, x: Tensor) -> Tensor:
     return out
 
 
-def awaken(model: SegmentationModel) -> None:
+def awaken(model: nn.Module) -> None:
     """Give random values to parameters that begin as zeros (scores, residual gates), so that everything takes part."""
     generator = torch.Generator().manual_seed(2)
     for parameter in model.parameters():

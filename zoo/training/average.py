@@ -33,7 +33,7 @@ class Average:
         share = 1 - min(self._decay, (1 + updates) / (10 + updates))
         target, source = self.model.state_dict(), model.state_dict()
         floats = [name for name, tensor in source.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([target[name] for name in floats], [source[name] for name in floats], share)
+        torch._foreach_lerp_([_here(target[name]) for name in floats], [_here(source[name]) for name in floats], share)
         for name in source.keys() - set(floats):
             target[name].copy_(source[name])
 
@@ -44,3 +44,9 @@ class Average:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put averaged weights back."""
         self.model.load_state_dict(dict(state))
+
+
+def _here(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor that may be cut into pieces, one on each."""
+    here: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return here

@@ -3,20 +3,21 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 import zoo
 from zoo.errors import RunError
 from zoo.evaluation.metrics import Metrics
+from zoo.evaluation.protocol import counting
 from zoo.model import SegmentationModel
 from zoo.training import state
 from zoo.training.folder import RunFolder, writing
 from zoo.training.prepare import Data
 from zoo.training.recipe import Recipe
 from zoo.training.stages import PREFIX
-from zoo.training.state import Progress
+from zoo.training.state import Progress, SavedModel
 
 
 class Checkpoints:
@@ -34,25 +35,25 @@ class Checkpoints:
         self._train = {"name": data.train.name, "split": data.train.split}
         self._val = {"name": data.val.name, "split": data.val.split}
 
-    def save_best(self, model: SegmentationModel, metrics: Metrics) -> None:
+    def save_best(self, model: SavedModel, metrics: Metrics) -> None:
         """Save the weights that are the best so far; raises `RunError` where the disk does not take them."""
         self._weights(self._folder.best, model, metrics)
 
     def save_last(
         self,
-        model: SegmentationModel,
-        optimizer: torch.optim.Optimizer,
+        model: SavedModel,
+        optimizer: Mapping[str, Any],
         progress: Progress,
         metrics: Metrics | None = None,
         *,
-        served: SegmentationModel | None = None,
+        served: SavedModel | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         """Save where the run is.
 
         Args:
             model: What is trained.
-            optimizer: What trains it.
+            optimizer: The state of what trains it.
             progress: How far it is.
             metrics: Those of the weights that are served, if they were measured.
             served: What ``last.safetensors`` gets; by default `model`.
@@ -71,7 +72,9 @@ class Checkpoints:
         with writing(self._folder.path):
             state.save_state(self._folder.state, progress, model, optimizer, extra)
 
-    def _weights(self, path: Path, model: SegmentationModel, metrics: Metrics | None) -> None:
-        numbers: dict[str, Any] | None = None if metrics is None else {**metrics.to_json(), **self._val}
+    def _weights(self, path: Path, model: SavedModel, metrics: Metrics | None) -> None:
+        numbers: dict[str, Any] | None = None
+        if metrics is not None:
+            numbers = {**metrics.to_json(), **self._val, "protocol": counting(amp=self._recipe["run"]["amp"] == "bf16")}
         with writing(self._folder.path):
-            zoo.save(model, path, data=self._train, metrics=numbers, recipe=self._recipe)
+            zoo.save(cast(SegmentationModel, model), path, data=self._train, metrics=numbers, recipe=self._recipe)

@@ -34,10 +34,13 @@ class StopRequest:
 
     Args:
         on_request: Called once, when the first signal comes.
+        patient: Also a second one does not break in. A launcher may hand on what the terminal has sent already, and
+            kills what does not end in time.
     """
 
-    def __init__(self, on_request: Callable[[], None] | None = None) -> None:
+    def __init__(self, on_request: Callable[[], None] | None = None, *, patient: bool = False) -> None:
         self.number: int | None = None
+        self._patient = patient
         self._on_request = on_request
         self._owner = os.getpid()
         self._previous: dict[signal.Signals, Any] = {}
@@ -58,6 +61,8 @@ class StopRequest:
         if os.getpid() != self._owner:  # a forked loader worker, which Ctrl-C in a terminal reaches too
             return
         if self.number is not None:
+            if self._patient:
+                return
             raise KeyboardInterrupt
         self.number = number
         if hasattr(signal, "SIGCHLD"):

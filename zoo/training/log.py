@@ -2,7 +2,8 @@
 
 Every record has `kind` and `step` (steps taken so far). The kinds in the file:
 
-* ``start``, ``resume``: what runs where: parameters, device, threads, versions;
+* ``start``, ``resume``: what runs where: parameters, device, threads, versions; of several processes, how many
+  (`processes`), and what torchrun calls them (`launch`);
 * ``train``: `loss` (mean since the last such line), `lr`, `epoch`, `images_per_second` (training only);
 * ``eval``: `miou`, `pixel_acc`, `mean_acc`, `fw_iou`, `iou` by class, `seconds`, `best` (whether it is the best yet),
   `val_loss` (see `ValidationLoss`), `train_miou` (see `TrainScore`; since the last evaluation);
@@ -77,6 +78,11 @@ def read_log(path: Path) -> list[Record]:
 
 def peak_memory() -> int | None:
     """The most memory this process has held, in bytes; None where the system does not say."""
+    try:  # Linux also lets a process inherit the peak of the one that started it; this one is its own
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
+    except (OSError, ValueError, StopIteration):
+        pass
     try:
         import resource
     except ImportError:  # Windows
@@ -92,7 +98,7 @@ def _kept(file: BinaryIO, state: Progress) -> int:
     for line in file:
         try:
             record = json.loads(line)
-            late = record["step"] > state.step or record["kind"] == "end"
+            late = record["step"] > state.step or record["kind"] in ("end", "stop")
             late = late or (record["kind"] == "eval" and record["step"] > state.evaluated)
         except (ValueError, KeyError, TypeError):  # the half line of a killed process
             late = True

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from zoo.errors import RunError
 from zoo.evaluation.metrics import Metrics
-from zoo.inference.forward import choose_device
+from zoo.model import SegmentationModel
 from zoo.report.after import report_after
 from zoo.training import prepare, state
 from zoo.training.folder import RunFolder
 from zoo.training.freeze import freeze
 from zoo.training.log import Report
+from zoo.training.parallel.opening import check_settings, goes_on, open_data, open_model, read_state
+from zoo.training.parallel.team import Team, joined
 from zoo.training.recipe import Recipe
 from zoo.training.run import Run
 
@@ -55,6 +57,9 @@ def train(
     events for TensorBoard where that is installed. Nothing is begun before the folder is found writable, all masks have
     been looked at, and the model is built.
 
+    Where torchrun, or another launcher, has started several processes, they train together; all of them call this, and
+    the first one alone writes and reports.
+
     Args:
         recipe: What to do. With `resume` it may be None: what the folder's own recipe says.
         out: A folder that holds no run yet, or with `resume` one that does.
@@ -69,27 +74,19 @@ def train(
         Interrupted: SIGINT or SIGTERM came; the run is saved and can be resumed. It is a `KeyboardInterrupt`.
     """
     folder = RunFolder(out)
-    folder.prepare(resume=resume)
-    try:
-        if resume:
-            recipe = folder.reconcile(recipe)
-        if recipe is None:
-            raise RunError("a new run needs a recipe; only a resumed one has its own")
-        device = choose_device(recipe.run.device)
-        prepare.check_model(recipe)
-        saved = state.read_state(folder.state) if resume and folder.state.exists() else None
-        data = prepare.open_data(recipe)
-        recipe = prepare.resolve(recipe, data, device)
-        model = prepare.new_model(recipe, data, folder.path) if saved is None else state.rebuild(saved)
-        freeze(model, recipe.optim)
-        run = Run(recipe, folder, data, model, device, report)
-        if saved is not None:
-            run.restore(saved)
-    except BaseException:
-        folder.abandon()
-        raise
-    with report_after(folder.path, report):
-        seconds = run.go(resumed=resume)
+    with joined() as team:
+        with team.together():
+            if team.lead:
+                resume = resume or goes_on(folder)
+                folder.prepare(resume=resume)
+        resume = team.share(resume)
+        try:
+            run = _begin(recipe, folder, team, report, resume=resume)
+        except BaseException:
+            folder.abandon()
+            raise
+        with report_after(folder.path, report):
+            seconds = run.go(resumed=resume)
     progress = run.progress
     return Result(
         out=folder.path,
@@ -101,3 +98,33 @@ def train(
         peak_memory=run.peak_memory,
         seconds=seconds,
     )
+
+
+def _begin(recipe: Recipe | None, folder: RunFolder, team: Team, report: Report | None, *, resume: bool) -> Run:
+    """Everything before the first step, on all processes; raises as `train`."""
+    with team.together():
+        if resume and team.lead:
+            recipe = folder.reconcile(recipe)
+        if recipe is None and team.lead:
+            raise RunError("a new run needs a recipe; only a resumed one has its own")
+    recipe = team.share(recipe)
+    assert recipe is not None
+    with team.together():
+        device = team.device(recipe.run.device)
+        prepare.check_model(recipe)
+    saved = read_state(folder, team) if resume else None
+    data = open_data(recipe, team)
+    recipe = team.share(prepare.resolve(recipe, data, device))  # precision is a matter of the device as well
+
+    def make() -> SegmentationModel:
+        return prepare.new_model(recipe, data, folder.path)
+
+    model = open_model(make, team) if saved is None else state.rebuild(saved)
+    with team.together():
+        freeze(model, recipe.optim)
+    check_settings(recipe, data, model, device, team)
+    run = Run(recipe, folder, data, model, device, report, team)
+    with team.together():
+        if saved is not None:
+            run.restore(saved)
+    return run

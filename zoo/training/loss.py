@@ -7,9 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import RunError
+from zoo.plan import check_options
+from zoo.registry import registry
+from zoo.training.named import NamedLoss, options_of
+from zoo.training.parallel.team import ALONE, Team
 from zoo.training.pixelwise import counted, cross_entropy_sum, ohem
-from zoo.training.region import RegionLoss
 from zoo.training.tables import LossTable, TermTable
+
+_PIXELWISE = ("cross_entropy", "ohem")
+"""What is summed over pixels here, with the weights of classes."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Criterion(nn.Module):
         weights: One weight per class, or None for equal ones.
 
     Raises:
+        OptionError: A loss has no such option, or does not take the value.
+        PluginError: The loss of a plugin cannot be imported.
         RunError: A loss needs a package that is not installed.
     """
 
@@ -42,25 +50,27 @@ class Criterion(nn.Module):
         super().__init__()
         self.table = table or LossTable()
         self.register_buffer("weights", weights)
-        self._terms = self.table.terms or (TermTable(name=self.table.name),)
-        self._regions = nn.ModuleDict(
-            {
-                term.name: RegionLoss(term.name, self.table)
-                for term in self._terms
-                if term.name not in ("cross_entropy", "ohem")
-            }
-        )
+        self._terms = self.table.terms or (TermTable(name=self.table.name, options=self.table.options),)
+        self._options = [options_of(term, self.table) for term in self._terms]
+        self._named = nn.ModuleDict()
+        for place, (term, options) in enumerate(zip(self._terms, self._options, strict=True)):
+            if term.name in _PIXELWISE:
+                check_options(registry().get("loss", term.name), options)
+            else:
+                self._named[str(place)] = NamedLoss(term.name, options)
 
-    def whole(self, targets: Sequence[Tensor]) -> Whole:
+    def whole(self, targets: Sequence[Tensor], team: Team = ALONE) -> Whole:
         """What the batches with these labels are parts of.
 
         With it, the losses of the parts add up to the loss of one big batch, exactly for cross-entropy; the others are
-        not sums over pixels, and it is the mean of the parts' losses.
+        not sums over pixels, and it is the mean of the parts' losses. Each process of a `team` has parts of its own.
         """
+        parts = len(targets) * team.size
         if self.table.reduction == "sum":
-            return Whole(torch.tensor(sum(len(target) for target in targets), dtype=torch.float32), len(targets))
-        divisor = torch.stack([_share(target, self.weights) for target in targets]).sum()
-        return Whole(torch.where(divisor > 0, divisor, 1), len(targets))
+            pictures = torch.tensor(sum(len(target) for target in targets), dtype=torch.float32)
+            return Whole(team.sum(pictures), parts)
+        divisor = team.sum(torch.stack([_share(target, self.weights) for target in targets]).sum())
+        return Whole(torch.where(divisor > 0, divisor, 1), parts)
 
     def forward(self, outputs: Mapping[str, Tensor], target: Tensor, whole: Whole | None = None) -> Tensor:
         """Map logits (N, K, H, W) by name and labels (N, H, W) int64 to a scalar; `whole`: of how many batches."""
@@ -74,20 +84,42 @@ class Criterion(nn.Module):
     def _of(self, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
         logits = logits.float()
         total = logits.new_zeros(())
-        for term in self._terms:
-            total = total + term.weight * self._term(term.name, logits, target, whole)
+        for place, term in enumerate(self._terms):
+            total = total + term.weight * self._term(place, logits, target, whole)
         return total
 
-    def _term(self, name: str, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
-        table = self.table
+    def _term(self, place: int, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
+        name, options = self._terms[place].name, self._options[place]
         if name == "cross_entropy":
-            summed = cross_entropy_sum(logits, target, self.weights, table.label_smoothing)
+            summed = cross_entropy_sum(logits, target, self.weights, **options)
             return summed / whole.divisor.to(summed.device)
         if name == "ohem":
-            value = ohem(logits, target, table.ohem_threshold, table.ohem_keep, self.weights, table.label_smoothing)
+            value = ohem(logits, target, weights=self.weights, **options)
         else:
-            value = self._regions[name](logits, target)
+            value = self._named[str(place)](logits, target)
         return value / whole.parts
+
+
+class CrossEntropy(nn.Module):
+    """`cross_entropy` as a loss by itself."""
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(logits, target, None, self.label_smoothing)
+
+
+class OHEM(nn.Module):
+    """`zoo.training.pixelwise.ohem` as a loss by itself."""
+
+    def __init__(self, threshold: float = 0.7, keep: float = 0.0625, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.threshold, self.keep, self.label_smoothing = threshold, keep, label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return ohem(logits, target, self.threshold, self.keep, None, self.label_smoothing)
 
 
 def cross_entropy(

@@ -32,7 +32,12 @@ def lone_values_allowed(model: nn.Module) -> Iterator[None]:
             asleep.discard(module)
             module.training = True
 
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    # One that sees the pictures of several processes has more values than those that it meets here.
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and not getattr(module, "joint", False)
+    ]
     handles = [norm.register_forward_pre_hook(before) for norm in norms]
     handles += [norm.register_forward_hook(after, always_call=True) for norm in norms]
     try:

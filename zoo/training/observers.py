@@ -42,11 +42,10 @@ class ValidationLoss:
         part = torch.stack([loss.detach().float() * pixels, pixels])
         self._total = part if self._total is None else self._total + part
 
-    def value(self) -> float | None:
-        """The loss; None where there was no labelled pixel, or it is not finite."""
-        if self._total is None:
-            return None
-        total, pixels = self._total.tolist()
+    def value(self, add: Callable[[Tensor], Tensor] | None = None) -> float | None:
+        """The loss; None where there was no labelled pixel, or it is not finite. `add` sums over processes."""
+        own = torch.zeros(2) if self._total is None else self._total.cpu()
+        total, pixels = (own if add is None else add(own)).tolist()
         return total / pixels if pixels and isfinite(total) else None
 
 
@@ -58,10 +57,12 @@ class TrainScore:
 
     Args:
         num_classes: K.
+        add: Sums a vector of integers over the processes of a run.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, add: Callable[[Tensor], Tensor] | None = None) -> None:
         self._matrix = ConfusionMatrix(num_classes)
+        self._add = add
 
     @torch.no_grad()
     def update(self, logits: Tensor, target: Tensor) -> None:
@@ -72,14 +73,17 @@ class TrainScore:
 
     def take(self) -> float | None:
         """The mIoU since this was last asked; None where no pixel was labelled."""
-        matrix, self._matrix = self._matrix, ConfusionMatrix(self._matrix.num_classes)
+        matrix, self._matrix = self._whole(), ConfusionMatrix(self._matrix.num_classes)
         miou = Metrics.from_confusion(matrix).miou
         return None if isnan(miou) else miou
 
     def counts(self) -> Tensor:
         """What has been counted since this was last asked: (K, K) int64, for the state of a run."""
-        return self._matrix.counts.clone()
+        return self._whole().counts.clone()
 
     def restore(self, counts: Tensor) -> None:
         """Go on from `counts`."""
         self._matrix = ConfusionMatrix.from_counts(counts)
+
+    def _whole(self) -> ConfusionMatrix:
+        return self._matrix if self._add is None else self._matrix.merged(self._add)

@@ -15,6 +15,7 @@ from zoo.training.tables import OptimTable
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _FUSED_ON = ("cpu", "cuda", "xpu", "mps")
+_FUSED_IN_PIECES = ("adam", "adamw")
 
 
 def build_optimizer(
@@ -38,9 +39,13 @@ def build_optimizer(
     if table.eps is not None and table.name != "sgd":
         settings["eps"] = table.eps
     if "fused" in inspect.signature(kind).parameters:
-        # One fused kernel walks all parameters; torch has it for float parameters on these devices.
+        # One fused kernel walks all parameters; torch has it for float parameters on these devices, and where
+        # parameters are cut into pieces on several processes only for some optimisers.
         settings["fused"] = all(
-            parameter.is_floating_point() and parameter.device.type in _FUSED_ON for parameter in _learning(model)
+            parameter.is_floating_point()
+            and parameter.device.type in _FUSED_ON
+            and (table.name in _FUSED_IN_PIECES or not hasattr(parameter, "to_local"))
+            for parameter in _learning(model)
         )
     return kind(groups, **settings)
 

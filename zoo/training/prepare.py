@@ -18,9 +18,12 @@ from zoo.data.crops import ObjectCrops, ProposalCrops
 from zoo.data.dataset import SegmentationDataset
 from zoo.data.inspection import Inspection, inspect
 from zoo.data.loader import TrainLoader, train_loader
+from zoo.data.selective import require_selective_search
 from zoo.data.transforms import train_transform
 from zoo.errors import DataError
 from zoo.model import SegmentationModel
+from zoo.training.loss import Criterion
+from zoo.training.parallel.team import ALONE, Team
 from zoo.training.recipe import Recipe
 from zoo.training.stages import PREFIX
 
@@ -29,6 +32,12 @@ LARGEST_CROP = 320
 
 EVALUATIONS = 20
 """About how often a long run is evaluated when its recipe leaves that open."""
+
+
+def check_needs(recipe: Recipe) -> None:
+    """Find out whether what only a later stage uses is installed; raises `DataError`."""
+    if recipe.data.crops == "proposals" and recipe.data.proposals == "selective_search":
+        require_selective_search()
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,12 @@ def check_model(recipe: Recipe) -> ModelConfig:
     return resolve_model(table.name, encoder=table.encoder, in_channels=table.in_channels, options=table.options)
 
 
+def open_splits(recipe: Recipe, found: Inspection) -> Data:
+    """Open both splits of data that another process has looked at, and `found` good; raises as `open_dataset` does."""
+    train, val = _splits(recipe)
+    return Data(_cropped(train, recipe), val, found)
+
+
 def open_data(recipe: Recipe) -> Data:
     """Open both splits and look at every mask once, so that a bad label is found now, by file and value.
 
@@ -62,6 +77,7 @@ def open_data(recipe: Recipe) -> Data:
     table = recipe.data
     channels = check_model(recipe).in_channels
     augment_transform(table.augment, (1, 1))  # only to find mistakes before the data are read
+    Criterion(recipe.loss)  # likewise
     if table.check:
         require(
             table.name,
@@ -71,17 +87,7 @@ def open_data(recipe: Recipe) -> Data:
             root=table.root,
             download=table.download,
         )
-    train, val = (
-        open_dataset(
-            table.name,
-            split,
-            channels=channels,
-            download=table.download,
-            values=table.values or None,
-            root=table.root,
-        )
-        for split in (table.train, table.val)
-    )
+    train, val = _splits(recipe)
     if train.classes != val.classes:
         raise DataError(
             f"{train.name}: split {train.split!r} has the classes {', '.join(train.classes)}, but {val.split!r} has "
@@ -90,9 +96,31 @@ def open_data(recipe: Recipe) -> Data:
     found = inspect(train)
     if table.val != table.train:
         inspect(val)
-    if table.crops != "none":
-        train = (ObjectCrops if table.crops == "objects" else ProposalCrops)(train)
-    return Data(train, val, found)
+    return Data(_cropped(train, recipe), val, found)
+
+
+def _splits(recipe: Recipe) -> tuple[SegmentationDataset, SegmentationDataset]:
+    table = recipe.data
+    train, val = (
+        open_dataset(
+            table.name,
+            split,
+            channels=check_model(recipe).in_channels,
+            download=table.download,
+            values=table.values or None,
+            root=table.root,
+        )
+        for split in (table.train, table.val)
+    )
+    return train, val
+
+
+def _cropped(train: SegmentationDataset, recipe: Recipe) -> SegmentationDataset:
+    if recipe.data.crops == "none":
+        return train
+    if recipe.data.crops == "objects":
+        return ObjectCrops(train)
+    return ProposalCrops(train, source=recipe.data.proposals)
 
 
 def resolve(recipe: Recipe, data: Data, device: torch.device) -> Recipe:
@@ -106,13 +134,13 @@ def resolve(recipe: Recipe, data: Data, device: torch.device) -> Recipe:
         epoch = math.ceil(batches / recipe.run.accumulate)
         chosen["run"] = {"eval_every": max(epoch, math.ceil(length(recipe, batches) / EVALUATIONS))}
     if recipe.run.amp == "auto":
-        chosen.setdefault("run", {})["amp"] = "bf16" if _fast_in_bfloat16(device) else "none"
+        chosen.setdefault("run", {})["amp"] = "bf16" if fast_in_bfloat16(device) else "none"
     return recipe.model_copy(
         update={name: getattr(recipe, name).model_copy(update=values) for name, values in chosen.items()}
     )
 
 
-def _fast_in_bfloat16(device: torch.device) -> bool:
+def fast_in_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -133,11 +161,11 @@ def start_of(weights: str | None, folder: Path) -> str | None:
     return str(folder.parent / f"{weights.removeprefix(PREFIX)}.safetensors")
 
 
-def make_loader(recipe: Recipe, data: Data, device: torch.device) -> TrainLoader:
-    """The training batches of a resolved recipe."""
+def make_loader(recipe: Recipe, data: Data, device: torch.device, team: Team = ALONE) -> TrainLoader:
+    """The training batches of a resolved recipe: this process's part of them."""
     table = recipe.data
     crop = table.crop if isinstance(table.crop, tuple) else None
-    workers = min((os.cpu_count() or 1) // 2, 8) if table.workers == "auto" else table.workers
+    workers = min((os.cpu_count() or 1) // 2 // team.local_size, 8) if table.workers == "auto" else table.workers
     return train_loader(
         data.train,
         augment_transform(table.augment, crop)
@@ -147,6 +175,7 @@ def make_loader(recipe: Recipe, data: Data, device: torch.device) -> TrainLoader
         seed=recipe.run.seed,
         workers=workers,
         pin_memory=device.type == "cuda",
+        part=(team.rank, team.size),
     )
 
 

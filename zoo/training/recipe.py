@@ -32,6 +32,7 @@ FREE_ON_RESUME = frozenset(
         "run.device",
         "run.log_every",
         "run.save_every",
+        "run.parallel",
         "data.workers",
         "data.root",
         "data.download",

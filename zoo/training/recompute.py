@@ -19,10 +19,10 @@ def recompute_blocks(model: nn.Module) -> int:
     Returns:
         How many blocks were found.
     """
-    blocks = list(_blocks(model))
-    for block in blocks:
+    found = list(blocks(model))
+    for block in found:
         block.forward = functools.partial(_recomputed, block, block.forward)
-    return len(blocks)
+    return len(found)
 
 
 def _recomputed(block: nn.Module, forward, *inputs, **named):  # type: ignore[no-untyped-def]
@@ -50,14 +50,14 @@ def _still_statistics(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, counter
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost blocks below a module."""
+def blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """The outermost blocks below a module, as `recompute_blocks` says."""
     for child in module.children():
         inside = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
         if inside and not isinstance(child, nn.ModuleList | nn.ModuleDict) and _weighty(child) >= 2:
             yield child
         else:
-            yield from _blocks(child)
+            yield from blocks(child)
 
 
 def _weighty(module: nn.Module) -> int:

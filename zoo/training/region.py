@@ -1,56 +1,46 @@
-"""Losses over regions, from segmentation_models_pytorch: Dice, focal, Lovász, Tversky."""
+"""Losses over regions, from segmentation_models_pytorch: Dice, focal, Lovász, Tversky.
+
+Each for many classes, over the pixels that count. Dice and Tversky compare the probabilities of each class with its
+pixels over the whole batch, a class without any costing nothing; Lovász averages over the classes that are there;
+focal is the mean over classes of one against the rest.
+"""
 
 import importlib
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.config import IGNORE
 from zoo.errors import RunError
-from zoo.training.pixelwise import counted
-from zoo.training.tables import LossTable
 
 
-class RegionLoss(nn.Module):
-    """One of segmentation_models_pytorch's losses, for many classes, over the pixels that count.
+def dice() -> nn.Module:
+    """Dice loss (Milletari, Navab and Ahmadi 2016)."""
+    return _theirs("dice", "DiceLoss")
 
-    Dice and Tversky compare the probabilities of each class with its pixels over the whole batch, a class without any
-    costing nothing; Lovász averages over the classes that are there; focal is the mean over classes of one against the
-    rest.
 
-    Args:
-        name: ``"dice"``, ``"focal"``, ``"lovasz"`` or ``"tversky"``.
-        table: Their numbers.
+def focal(gamma: float = 2.0) -> nn.Module:
+    """Focal loss (Lin et al. 2017); `gamma` says how much less easy pixels count."""
+    return _theirs("focal", "FocalLoss", gamma=gamma)
 
-    Raises:
-        RunError: The package is not installed.
-    """
 
-    def __init__(self, name: str, table: LossTable) -> None:
-        super().__init__()
-        try:
-            losses = importlib.import_module("segmentation_models_pytorch.losses")
-        except ImportError:
-            raise RunError(
-                f"the loss {name!r} comes from segmentation_models_pytorch, which is not installed: "
-                "pip install 'zoo-segmentation[smp]', or use cross_entropy or ohem"
-            ) from None
-        common: dict[str, Any] = {"mode": "multiclass", "ignore_index": IGNORE}
-        match name:
-            case "dice":
-                self.loss = losses.DiceLoss(**common)
-            case "focal":
-                self.loss = losses.FocalLoss(gamma=table.focal_gamma, **common)
-            case "lovasz":
-                self.loss = losses.LovaszLoss(**common)
-            case _:
-                self.loss = losses.TverskyLoss(
-                    alpha=table.tversky_alpha, beta=table.tversky_beta, gamma=table.tversky_gamma, **common
-                )
+def lovasz() -> nn.Module:
+    """Lovász-softmax (Berman, Triki and Blaschko 2018)."""
+    return _theirs("lovasz", "LovaszLoss")
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Map logits (N, K, H, W) and labels (N, H, W) to a scalar; zero, with zero gradient, if no pixel counts."""
-        if not bool(counted(target).any()):  # theirs give NaN, or no scalar
-            return logits.sum() * 0.0
-        value: Tensor = self.loss(logits, target)
-        return value
+
+def tversky(alpha: float = 0.5, beta: float = 0.5, gamma: float = 1.0) -> nn.Module:
+    """Tversky loss (Salehi, Erdogmus and Gholipour 2017): false positives weigh `alpha`, false negatives `beta`."""
+    return _theirs("tversky", "TverskyLoss", alpha=alpha, beta=beta, gamma=gamma)
+
+
+def _theirs(name: str, loss: str, **numbers: float) -> nn.Module:
+    try:
+        losses: Any = importlib.import_module("segmentation_models_pytorch.losses")
+    except ImportError:
+        raise RunError(
+            f"the loss {name!r} comes from segmentation_models_pytorch, which is not installed: "
+            "pip install 'zoo-segmentation[smp]', or use cross_entropy or ohem"
+        ) from None
+    made: nn.Module = getattr(losses, loss)(mode="multiclass", ignore_index=IGNORE, **numbers)
+    return made

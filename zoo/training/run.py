@@ -10,29 +10,29 @@ import torch
 
 from zoo.data.loader import Batch
 from zoo.errors import RunError
-from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.metrics import Metrics
-from zoo.evaluation.pictures import PictureScores
 from zoo.model import SegmentationModel
 from zoo.training import prepare
-from zoo.training.checkpoint import Checkpoints
 from zoo.training.clock import Clock
-from zoo.training.engine import Engine, NotFiniteError
+from zoo.training.engine import Engine, NotFiniteError, Snapshot
 from zoo.training.environment import environment
-from zoo.training.events import Events
-from zoo.training.folder import RunFolder, writing
+from zoo.training.folder import RunFolder
 from zoo.training.interrupt import Interrupted, StopRequest
-from zoo.training.log import Record, Report, RunLog, peak_memory
+from zoo.training.keeper import Keeper
+from zoo.training.log import Record, Report, peak_memory
 from zoo.training.loss import class_weights
 from zoo.training.measured import Measured
 from zoo.training.norm import lone_values_allowed
+from zoo.training.parallel import launch
+from zoo.training.parallel.measure import Left, measure
+from zoo.training.parallel.team import ALONE, Team
 from zoo.training.prepare import Data
 from zoo.training.recipe import Recipe
 from zoo.training.state import Progress
 
 
 class Run:
-    """A model on its way along a resolved recipe.
+    """A model on its way along a resolved recipe; with a `team`, on all of its processes.
 
     Attributes:
         progress: Where it is.
@@ -48,22 +48,22 @@ class Run:
         model: SegmentationModel,
         device: torch.device,
         report: Report | None = None,
+        team: Team = ALONE,
     ) -> None:
         self.progress = Progress(images=len(data.train))
         self.metrics: Metrics | None = None
-        self._recipe, self._folder, self._data, self._device = recipe, folder, data, device
+        self._recipe, self._folder, self._data, self._device, self._team = recipe, folder, data, device, team
         found = data.found
         weights = class_weights(recipe.loss.class_weights, found.pixels, found.image_pixels, data.train.classes)
-        self._engine = Engine(recipe, model, device, weights)
-        self._loader = prepare.make_loader(recipe, data, device)
+        self._engine = Engine(recipe, model, device, weights, team)
+        self._loader = prepare.make_loader(recipe, data, device, team)
         self._steps = prepare.length(recipe, self._loader.steps_per_epoch)
         self._batches = recipe.run.accumulate  # in a step
-        self._watch = report or (lambda record: None)
-        self._stop = StopRequest(lambda: self._watch({"kind": "stopping", "step": self.progress.step}))
-        self._checkpoints = Checkpoints(folder, recipe, data)
+        self._keeper = Keeper(folder, recipe, data, team, report)
+        self._stop = StopRequest(
+            lambda: self._keeper.tell({"kind": "stopping", "step": self.progress.step}), patient=team.size > 1
+        )
         self._clock = Clock()
-        self._log: RunLog
-        self._events: Events
 
     @property
     def images_per_second(self) -> float | None:
@@ -102,29 +102,21 @@ class Run:
         began = time.perf_counter()
         progress = self.progress
         if progress.step == self._steps and progress.evaluated == self._steps:
-            self._watch(self._opening("resume"))
+            self._keeper.tell(self._opening("resume"))
             return 0.0
-        with writing(self._folder.path):
-            self._log = RunLog(self._folder.log, progress if resumed else None)  # from here on the folder is ours
-            self._folder.tidy()
-            self._folder.write_recipe(self._recipe)
-            self._events = Events(self._folder.path, self._log.records(), self._warn)
-        with self._log, self._events, self._stop, lone_values_allowed(self._engine.model):
-            self._record(self._opening("resume" if resumed else "start"))
+        with (
+            self._keeper.open(progress if resumed else None),
+            self._stop,
+            lone_values_allowed(self._engine.model),
+            self._team.talking(),
+        ):
+            self._keeper.record(self._opening("resume" if resumed else "start"))
             if self._due:
                 self._evaluate()
             self._engine.training()
-            try:
-                self._train()
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise RunError(
-                    f"a process that prepares batches died: {str(error).splitlines()[0].rstrip(' .')}. If memory ran "
-                    "out, give fewer (-o data.workers=1); the run can be resumed"
-                ) from None
+            self._train()
             seconds = time.perf_counter() - began
-            self._record(
+            self._keeper.record(
                 {
                     "kind": "end",
                     "step": progress.step,
@@ -135,6 +127,7 @@ class Run:
                     "best_step": progress.best_step,
                 }
             )
+            self._team.check()
         return seconds
 
     @property
@@ -151,11 +144,14 @@ class Run:
             losses = self._engine.losses
             self._clock.start()
             while progress.step < self._steps:
+                parts: list[Batch] = []
+                with self._team.holding():
+                    parts = [self._next(batches) for _ in range(self._batches)]
                 self._leave_if_asked()
-                loss, rate = self._step([self._next(batches) for _ in range(self._batches)])
+                loss, rate = self._step(parts)
                 progress.step += 1
                 self._clock.lap()
-                self._watch({"kind": "step", "step": progress.step, "loss": loss, "lr": rate})
+                self._keeper.tell({"kind": "step", "step": progress.step, "loss": loss, "lr": rate})
                 if progress.step % every == 0 or progress.step == self._steps:
                     record = {
                         "kind": "train",
@@ -165,7 +161,7 @@ class Run:
                         "lr": rate,
                         "images_per_second": _rounded(self._clock.recent(self._recipe.data.batch_size * self._batches)),
                     }
-                    self._record(record)
+                    self._keeper.record(record)
                     losses.clear()
                 if self._due:
                     self._leave_if_asked()
@@ -180,17 +176,28 @@ class Run:
     def _next(self, batches: Iterator[Batch]) -> Batch:
         try:
             return next(batches)
-        except RuntimeError:
+        except RuntimeError as error:
             # The terminal sends Ctrl-C to the loader's workers too. Where they were not forked they die of it.
-            self._leave_if_asked()
-            raise
+            if self._team.size == 1:
+                self._leave_if_asked()
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                f"a process that prepares batches died: {str(error).splitlines()[0].rstrip(' .')}. If memory ran "
+                "out, give fewer (-o data.workers=1); the run can be resumed"
+            ) from None
 
     def _step(self, batches: list[Batch]) -> tuple[float, float]:
         """One step of the optimiser; returns loss and learning rate."""
         try:
             return self._engine.step(batches, self.progress.step, self._steps)
-        except NotFiniteError as found:
-            raise RunError(self._diverged(str(found), found.rate)) from None
+        except NotFiniteError as found:  # the sum over all processes, so all of them come here
+            with self._team.holding():
+                why = self._diverged(str(found), found.rate)
+                self._keeper.record({"kind": "stop", "step": self.progress.step, "why": why})
+                raise RunError(why) from None
+            self._team.check()
+            raise
 
     def _diverged(self, what: str, rate: float) -> str:
         first, size = self.progress.step * self._batches, self._recipe.data.batch_size
@@ -210,56 +217,55 @@ class Run:
 
     def _evaluate(self) -> None:
         """Measure on `val`, note the best, save."""
-        progress, recipe = self.progress, self._recipe
+        progress, recipe, team = self.progress, self._recipe, self._team
+        in_step = team.size > 1 and recipe.run.parallel == "fsdp"
         began = time.perf_counter()
 
         def watch(done: int, total: int) -> None:
-            if self._stop.number is not None:
-                raise _Leave
-            self._watch({"kind": "evaluating", "step": progress.step, "done": done, "total": total})
+            if self._stop.number is not None and not in_step:
+                raise Left
+            self._keeper.tell({"kind": "evaluating", "step": progress.step, "done": done, "total": total})
 
-        scores, loss = PictureScores(self._data.val.num_classes), self._engine.validation_loss()
-        try:
-            self.metrics = evaluate(
-                self._engine.served,
-                self._data.val,
-                batch_size=prepare.evaluation_batch(recipe, self._data),
-                amp=recipe.run.amp == "bf16",
-                progress=watch,
-                observers=[scores, loss],
-            )
-        except _Leave:
+        found = measure(
+            self._engine.served,
+            self._data.val,
+            self._engine.validation_loss(),
+            team,
+            batch_size=prepare.evaluation_batch(recipe, self._data),
+            amp=recipe.run.amp == "bf16",
+            progress=watch,
+            in_step=in_step,
+        )
+        if found is None:
             self._leave_if_asked()
-        assert self.metrics is not None
+        assert found is not None
+        self.metrics = found.metrics
         numbers = self.metrics.to_json()
-        metric = recipe.run.metric
-        score = numbers[metric] if numbers[metric] is not None else 0.0
+        score = numbers[recipe.run.metric] if numbers[recipe.run.metric] is not None else 0.0
         best = score > progress.best
         progress.evaluated = progress.step
+        more = {"val_loss": found.loss, "train_miou": self._engine.score.take()}
+        snapshot = self._engine.snapshot()
         if best:
             progress.best_miou, progress.best_step = numbers["miou"] or 0.0, progress.step
-            progress.best_score = None if metric == "miou" else score
-            with writing(self._folder.path):
-                split, palette = self._data.val.split, self._engine.model.config.palette
-                Measured(progress.step, split, self.metrics, palette, tuple(scores.scores())).write(self._folder.path)
-            self._checkpoints.save_best(self._engine.served, self.metrics)
-        more = {"val_loss": loss.value(), "train_miou": self._engine.score.take()}
+            progress.best_score = None if recipe.run.metric == "miou" else score
+            split, palette = self._data.val.split, self._engine.model.config.palette
+            self._keeper.best(snapshot, Measured(progress.step, split, self.metrics, palette, found.scores))
         seconds = time.perf_counter() - began
         record = {"kind": "eval", "step": progress.step, **numbers, **more, "best": best, "seconds": round(seconds, 2)}
-        self._record(record)
-        self._save()
+        self._keeper.record(record)
+        self._save(snapshot)
 
     def _leave_if_asked(self) -> None:
-        if self._stop.number is not None:
+        number = self._team.check(self._stop.number)
+        if number is not None:
             self._save()
-            raise Interrupted(self._folder.path, self.progress.step, self._stop.number)
+            self._team.check()
+            raise Interrupted(self._folder.path, self.progress.step, number)
 
-    def _save(self) -> None:
+    def _save(self, snapshot: Snapshot | None = None) -> None:
         measured = self.metrics if self.progress.evaluated == self.progress.step else None
-        engine = self._engine
-        self._checkpoints.save_last(
-            engine.model, engine.optimizer, self.progress, measured, served=engine.served, extra=engine.extra()
-        )
+        self._keeper.last(snapshot or self._engine.snapshot(), self.progress, measured)
 
     def _opening(self, kind: str) -> Record:
         parameters = list(self._engine.model.parameters())
@@ -278,21 +284,10 @@ class Run:
             "absent": list(self._data.found.absent),
             "batch_size": self._recipe.data.batch_size * self._batches,
             "crop": self._recipe.to_json()["data"]["crop"],
+            **({"processes": self._team.size} if self._team.size > 1 else {}),
+            **({"launch": launch.launch_name()} if launch.launch_name() else {}),
             **environment(self._device),
         }
-
-    def _record(self, record: Record) -> None:
-        with writing(self._folder.path):
-            self._log.write(record)
-        self._events.write(record)
-        self._watch(record)
-
-    def _warn(self, text: str) -> None:
-        self._watch({"kind": "warning", "step": self.progress.step, "text": text})
-
-
-class _Leave(Exception):  # noqa: N818  (not an error: it carries a stop request out of an evaluation)
-    pass
 
 
 def _rounded(value: float | None) -> float | None:

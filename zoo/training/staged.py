@@ -3,15 +3,18 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from zoo.errors import RunError
 from zoo.files import atomic_path
+from zoo.report.after import report_after
 from zoo.training import prepare, recipe, stages, toml
 from zoo.training.folder import RunFolder, writing
 from zoo.training.log import Report
 from zoo.training.loop import Result, train
+from zoo.training.parallel.opening import goes_on
+from zoo.training.parallel.team import joined
 from zoo.training.recipe import FREE_ON_RESUME, Tables
 from zoo.training.stages import Stage
 
@@ -37,28 +40,45 @@ def train_stages(
     """
     plan = stages.resolve(tables)
     folder = RunFolder(out)
+    with joined() as team:
+        with team.together():
+            if team.lead:
+                _prepare(tables, plan, folder, resume=resume or goes_on(folder))
+        with _leaving_nothing(folder, plan) if team.lead else nullcontext(), report_after(folder.path, report):
+            for number, stage in enumerate(plan, start=1):
+                inner = RunFolder(folder.path / stage.name)
+                following = [RunFolder(folder.path / other.name) for other in plan[number : number + 1]]
+                done, begun = team.share((any(one.holds_run for one in following), inner.recipe.is_file()))
+                if done:
+                    continue  # the next one has begun
+                if report is not None:
+                    report({"kind": "stage", "step": 0, "name": stage.name, "number": number, "of": len(plan)})
+                result = train(stage.recipe, inner.path, resume=begun, report=report)
+        with team.together():
+            if team.lead:
+                _hand_out(folder, RunFolder(folder.path / plan[-1].name))
+    return Result(**{**vars(result), "out": folder.path})
+
+
+def _prepare(tables: Tables, plan: list[Stage], folder: RunFolder, *, resume: bool) -> None:
+    """Make the folder and write what will be done into it."""
     folder.prepare(resume=resume)
     with _leaving_nothing(folder, plan):
         for stage in plan:
             prepare.check_model(stage.recipe)
+            prepare.check_needs(stage.recipe)
         if resume:
             _reconcile(folder, plan)
         with writing(folder.path), atomic_path(folder.recipe) as temporary:
             temporary.write_text(toml.dump(tables), encoding="utf-8")
-        for number, stage in enumerate(plan, start=1):
-            following = plan[number : number + 1]
-            if following and RunFolder(folder.path / following[0].name).holds_run:
-                continue  # it is done: the next one has begun
-            if report is not None:
-                report({"kind": "stage", "step": 0, "name": stage.name, "number": number, "of": len(plan)})
-            inner = folder.path / stage.name
-            result = train(stage.recipe, inner, resume=RunFolder(inner).recipe.is_file(), report=report)
-    last = RunFolder(folder.path / plan[-1].name)
+
+
+def _hand_out(folder: RunFolder, last: RunFolder) -> None:
+    """Copy the weights of the last stage into the folder of all."""
     with writing(folder.path):
         for source, target in ((last.best, folder.best), (last.last, folder.last)):
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
-    return Result(**{**vars(result), "out": folder.path})
 
 
 def _reconcile(folder: RunFolder, plan: list[Stage]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zoo.assembly import build
 from zoo.config import ModelConfig
@@ -23,6 +24,16 @@ from zoo.files import atomic_path
 from zoo.model import SegmentationModel
 
 VERSION = 1
+
+
+class SavedModel(Protocol):
+    """A model, or what is left of it where its tensors have been gathered from several processes."""
+
+    config: ModelConfig
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def parameters(self) -> Iterator[Tensor]: ...
 
 
 @dataclass
@@ -54,8 +65,8 @@ class Progress:
 def save_state(
     path: Path,
     progress: Progress,
-    model: SegmentationModel,
-    optimizer: torch.optim.Optimizer,
+    model: SavedModel,
+    optimizer: Mapping[str, Any],
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the state file, `extra` entries included; a crash leaves the old one or the new one."""
@@ -64,27 +75,29 @@ def save_state(
         "progress": asdict(progress),
         "config": model.config.to_json(),
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizer": optimizer,
         **(extra or {}),
     }
     with atomic_path(path) as temporary:
         torch.save(record, temporary)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Read a state file onto the CPU; nothing in it is executed.
+def read_state(source: Path | BinaryIO, name: str | None = None) -> dict[str, Any]:
+    """Read a state file, or what it holds, onto the CPU; nothing in it is executed. `name` is what messages call it.
 
     Raises:
         CheckpointError: It is damaged, or of another version.
     """
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        record = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged and cannot be resumed from: {reason}") from None
+        raise CheckpointError(f"{name or source} is damaged and cannot be resumed from: {reason}") from None
     if not isinstance(record, dict) or record.get("version") != VERSION:
         version = record.get("version") if isinstance(record, dict) else None
-        raise CheckpointError(f"{path} is a run state of version {version}; this Zoo resumes version {VERSION}")
+        raise CheckpointError(
+            f"{name or source} is a run state of version {version}; this Zoo resumes version {VERSION}"
+        )
     return record
 
 
@@ -116,12 +129,13 @@ def fitting() -> Iterator[None]:
         raise CheckpointError(f"the run state does not fit the model of its recipe: {reason}") from None
 
 
-def seed_step(seed: int, step: int, device: torch.device) -> None:
-    """Make the random numbers of one step (dropout and the like) a function of the seed and the step.
+def seed_step(seed: int, step: int, device: torch.device, rank: int = 0) -> None:
+    """Make the random numbers of one step (dropout and the like) a function of seed, step and number of the process.
 
     So nothing else that draws numbers, an evaluation or a loader's start, can shift them.
     """
-    torch_seed, other = (int(value) for value in np.random.SeedSequence([seed, step]).generate_state(2, np.uint64))
+    place = [seed, step, rank] if rank else [seed, step]
+    torch_seed, other = (int(value) for value in np.random.SeedSequence(place).generate_state(2, np.uint64))
     if device.type == "cpu":
         torch.default_generator.manual_seed(torch_seed)  # torch.manual_seed would queue work for absent GPUs
     else:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from zoo.errors import UnknownNameError
 
 DEFAULT_EPOCHS = 50
 
@@ -50,6 +52,8 @@ class DataTable(Table):
         val: Split that chooses the best weights.
         crops: What is cut out of the training pictures beforehand, as for DeconvNet: ``"objects"``, each by itself, or
             ``"proposals"``, windows that cover one; see `zoo.data.crops`.
+        proposals: Where those windows come from: ``"windows"`` all over the picture, or ``"selective_search"``, for
+            which ``pip install 'zoo-segmentation[proposals]'``.
         crop: (height, width) of a training picture; ``"auto"``: the pictures' own size, at most 320 a side;
             ``"full"``: no cropping, for data of one size.
         scale: Range of the random resize before cropping.
@@ -69,6 +73,7 @@ class DataTable(Table):
     val: str = "val"
     batch_size: int = Field(default=8, ge=1)
     crops: Literal["none", "objects", "proposals"] = "none"
+    proposals: Literal["windows", "selective_search"] = "windows"
     crop: Annotated[tuple[Side, Side], BeforeValidator(_both_sides)] | Literal["auto", "full"] = "auto"
     scale: tuple[Positive, Positive] = (0.5, 2.0)
     flip: Share = 0.5
@@ -192,22 +197,43 @@ class ScheduleTable(Table):
 
 
 LOSSES = ("cross_entropy", "ohem", "dice", "focal", "lovasz", "tversky")
-LossName = Literal["cross_entropy", "ohem", "dice", "focal", "lovasz", "tversky"]
+"""The losses of the core; plugins bring others."""
+
+
+def _registered(name: str) -> str:
+    from zoo.registry import registry
+
+    try:
+        registry().get("loss", name)
+    except UnknownNameError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    return name
+
+
+LossName = Annotated[str, AfterValidator(_registered)]
 
 
 class TermTable(Table):
-    """One loss of a sum."""
+    """One loss of a sum.
+
+    Attributes:
+        options: Its own, as ``{ gamma = 3.0 }``.
+    """
 
     name: LossName
     weight: Positive = 1.0
+    options: dict[str, Any] = {}
 
 
 class LossTable(Table):
     """What is made small. Pixels that are ignored count in none of the losses.
 
     Attributes:
+        name: One that ``zoo list --kind loss`` shows.
+        options: What it is made of, as ``{ width = 3 }``; `zoo info NAME` lists them. Those of the built-in ones have
+            keys of their own.
         terms: Losses to add up, as ``[{ name = "cross_entropy" }, { name = "dice", weight = 0.5 }]``, instead of
-            `name`. The other keys hold for all of them.
+            `name` and `options`; each may have ``options``. The other keys hold for all of them.
         reduction: Of cross-entropy: ``"mean"`` over the pixels that count, or ``"sum"`` over them divided by the
             number of pictures, as Caffe's unnormalised loss.
         label_smoothing: Of cross-entropy and ``ohem``: share of the target spread evenly over all classes.
@@ -222,6 +248,7 @@ class LossTable(Table):
     """
 
     name: LossName = "cross_entropy"
+    options: dict[str, Any] = {}
     terms: tuple[TermTable, ...] = ()
     reduction: Literal["mean", "sum"] = "mean"
     label_smoothing: Fraction = 0.0
@@ -234,6 +261,12 @@ class LossTable(Table):
     tversky_beta: NotNegative = 0.5
     tversky_gamma: Positive = 1.0
 
+    @model_validator(mode="after")
+    def _one_or_many(self) -> "LossTable":
+        if self.terms and self.options:
+            raise ValueError("options belongs to name; with terms, each has its own")
+        return self
+
 
 LISTS: dict[tuple[str, str], type[Table]] = {("optim", "groups"): GroupTable, ("loss", "terms"): TermTable}
 """The keys that hold a list of tables."""
@@ -245,12 +278,15 @@ class RunTable(Table):
     Attributes:
         device: ``"auto"`` takes an accelerator where there is one.
         amp: ``"bf16"`` and ``"fp16"`` compute forward and backward in half precision; the weights stay float32.
-            ``"auto"`` is ``"bf16"`` where the device computes it fast.
+            ``"auto"`` is ``"bf16"`` where the device has instructions for it, else ``"none"``: float32.
         accumulate: Batches that make up one step. With losses that are means over pixels it is the step of the big
             batch; norms still see one batch at a time.
         ema: Decay of the running average of the weights, which is then what is measured and saved; 0 for none.
         metric: Which number on `val` chooses the best weights.
         compile: Run the model through `torch.compile`.
+        parallel: Of several processes: ``"ddp"``: each has the whole model; ``"fsdp"``: each has a part of every
+            parameter, for models that are too large for one.
+        sync_bn: Of several processes: BatchNorm sees the pictures of all of them.
         recompute: Compute activations again in the backward pass instead of keeping them: less memory, more time.
         eval_every: Steps between evaluations on `val`; ``"auto"``: an epoch, or a twentieth of the run
             where that is longer. The last step is always evaluated.
@@ -262,12 +298,14 @@ class RunTable(Table):
     epochs: Annotated[int, Field(ge=1)] | None = None
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
-    amp: Literal["none", "bf16", "fp16", "auto"] = "none"
+    amp: Literal["none", "bf16", "fp16", "auto"] = "auto"
     accumulate: int = Field(default=1, ge=1)
     ema: Fraction = 0.0
     metric: Literal["miou", "pixel_acc", "mean_acc", "fw_iou"] = "miou"
     channels_last: bool = True
     compile: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    sync_bn: bool = True
     recompute: bool = False
     eval_every: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     save_every: Annotated[int, Field(ge=1)] | None = None

@@ -25,7 +25,7 @@ def translated(path: Path, name: str, converter: Converter, foreign: Foreign, ne
     """
     with torch.no_grad():
         try:
-            given = converter.translate(foreign.state, net)
+            given = dict(converter.translate(foreign.state, net))  # it may be the very one that is emptied below
         except (CheckpointError, RuntimeError, ValueError, TypeError, LookupError) as error:  # strange shapes
             raise CheckpointError(f"{path} does not fit {name}: {error}") from error
         foreign.state.clear()

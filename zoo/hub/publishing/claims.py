@@ -40,6 +40,8 @@ def claims(header: Header, licence: Mapping[str, str] | None, summary: str | Non
 def record_name(name: str | None, header: Header, stem: str) -> str:
     """The name to publish under: by default the model's with the data's, or with `stem` where no data are known.
 
+    Weights of ``model@encoder`` may be called after the model alone: they are then its weights, encoder and all.
+
     Raises:
         RecordError: It is no name, or another model's.
     """
@@ -51,7 +53,7 @@ def record_name(name: str | None, header: Header, stem: str) -> str:
         name = f"{model}.{tag}"
     elif not name.startswith(f"{model}.") and re.fullmatch(r"\w[\w+\-]*", name):
         name = f"{model}.{name}"
-    if split(name)[0] != model:
+    if not header.config.is_of(split(name)[0]):
         raise RecordError(f"{name!r} is the name of another model: these are weights of {model!r}; write {model}.TAG")
     return name
 
@@ -103,7 +105,7 @@ def needs(config: ModelConfig) -> list[str]:
                 f"{config.name}: the {kind} {spec.name!r} was registered in this process only, so nobody else could "
                 "load these weights; make a plugin of it that can be installed, and train or save with that"
             )
-    return distributions(config)
+    return [*distributions(config)]
 
 
 def trained_on(header: Header) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""The plugins that come with Zoo pass the kit that it gives to others; test_every_model.py has every single model."""
+
+import pytest
+
+from zoo.discovery import discover
+from zoo.testing import CHECKS, check
+
+PLUGINS = [plugin.name for plugin in discover() if plugin.origin == "built-in"]
+KNOWN = {("encoder test_efficientnet", "some_taps")}
+"""timm builds the whole of an EfficientNet whatever taps are wanted."""
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_as_a_whole(name: str) -> None:
+    report = check(name, only=[check for check in CHECKS["plugin"] if check != "importing"])
+    assert report.ok, str(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLUGINS)
+def test_everything(name: str) -> None:
+    report = check(name)
+    failures = [finding for finding in report.failures if (finding.component, finding.check) not in KNOWN]
+    assert not failures, str(report)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vgg11_bn", "squeezenet1_0", "vgg16_atrous", "caffenet", "googlenet_bvlc", "mobilenet_v3_large", "test_resnet"],
+)
+@pytest.mark.parametrize("property", ["contract", "offers", "taps", "some_taps", "output_strides", "pools"])
+def test_encoders_are_what_their_manifests_say(name: str, property: str) -> None:
+    from zoo.testing.encoders import EncoderSubject
+    from zoo.testing.subject import NotApplicable
+
+    if property == "pools" and not EncoderSubject(name).spec.offers.get("pools"):
+        with pytest.raises(NotApplicable):
+            CHECKS["encoder"][property](EncoderSubject(name))
+    else:
+        CHECKS["encoder"][property](EncoderSubject(name))

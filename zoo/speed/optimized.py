@@ -1,0 +1,160 @@
+"""`zoo.optimize`: a model that answers the same, faster."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import OptionError
+from zoo.inference.forward import answering
+from zoo.interfaces import FeatureSpec
+from zoo.model import SegmentationModel
+from zoo.speed.folding import fold_norms
+from zoo.speed.framed import frame_trunks
+from zoo.speed.memory import give_back, kept_memory
+from zoo.speed.packing import pack
+from zoo.speed.precision import choose_dtype, to_bfloat16
+from zoo.speed.product import multiply_wide
+from zoo.speed.sharing import parameter, sharing_copy
+from zoo.speed.shifted import shift_dilated
+from zoo.speed.upsample import separate_upsampling
+from zoo.speed.winograd import multiply_less
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from zoo.inference.prediction import Prediction
+
+BACKENDS = ("eager", "compiled", "onnx")
+
+Run = Callable[[Tensor], dict[str, Tensor]]
+
+
+class Described(NamedTuple):
+    """What can be asked of an optimized model's encoder.
+
+    Attributes:
+        features: The taps it was built with.
+    """
+
+    features: tuple[FeatureSpec, ...]
+
+
+class OptimizedModel(nn.Module):
+    """What `zoo.optimize` returns: it answers, and does not learn.
+
+    ``model(x)`` maps (N, C, H, W) to ``{"out": (N, K, H, W)}`` in float32, as the model that it was made of; `config`
+    and `predict` are that model's.
+
+    Args:
+        model: The model that it was made of: what describes it is taken over.
+        dtype: What is computed in.
+        run: How it is called.
+        owned: What holds its weights, if a module does.
+    """
+
+    def __init__(self, model: SegmentationModel, dtype: torch.dtype, run: Run, owned: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = model.config
+        self.dtype = dtype
+        self.encoder = Described(model.encoder.features)
+        self.owned = owned
+        self._run = run
+        self.eval()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Map (N, C, H, W), floating point and normalised, to ``{"out": logits (N, K, H, W)}``, float32."""
+        with torch.no_grad(), kept_memory():
+            x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            return {key: answer.float() for key, answer in self._run(x).items()}
+
+    def train(self, mode: bool = True) -> "OptimizedModel":
+        """Stay in evaluation mode.
+
+        Raises:
+            OptionError: Training mode was asked for.
+        """
+        if mode:
+            raise OptionError("an optimized model only answers: train the model that it was made of")
+        super().train(False)
+        return self
+
+    def predict(
+        self,
+        image: "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor",
+        *,
+        device: str | None = None,
+    ) -> "Prediction":
+        """Segment one picture; see `zoo.inference.predictor.predict`."""
+        from zoo.inference.predictor import predict
+
+        return predict(self, image, device=device)  # type: ignore[arg-type]
+
+
+def optimize(
+    model: SegmentationModel, *, backend: str = "eager", dtype: str = "float32", inplace: bool = False
+) -> OptimizedModel:
+    """Make a model faster at equal answers.
+
+    Args:
+        model: Where it is to compute; its mode does not matter.
+        backend: ``"eager"``: exact passes over its layers; ``"compiled"``: these, then torch's compiler, which needs a
+            C++ compiler; ``"onnx"``: onnxruntime.
+        dtype: ``"float32"``: equal up to rounding. ``"bfloat16"``: about three digits, several times faster where the
+            hardware has it; ``"auto"``: that where it is so.
+        inplace: Change `model` itself, which is of no use afterwards, instead of a copy. Saves memory.
+
+    Returns:
+        What answers as `model` does. It only answers, and stays on its device.
+
+    Raises:
+        OptionError: An unknown backend or dtype, or two that do not go together.
+        ZooError: What a backend needs is not installed.
+    """
+    if backend not in BACKENDS:
+        raise OptionError(f"backend={backend!r}: expected one of {', '.join(BACKENDS)}")
+    if isinstance(model, OptimizedModel):
+        raise OptionError("this model is optimized already")
+    device = next((value.device for value in model.parameters()), torch.device("cpu"))
+    chosen = choose_dtype(dtype if backend != "onnx" or dtype != "auto" else "float32", device)
+    if backend == "onnx":
+        from zoo.speed.onnx import through_onnxruntime
+
+        if chosen != torch.float32:
+            raise OptionError("backend='onnx' computes in float32; bfloat16 goes with 'eager' and 'compiled'")
+        return OptimizedModel(model, chosen, through_onnxruntime(model))
+    with answering(model):
+        ready = model if inplace else sharing_copy(model)
+        ready.eval()
+        run_passes(ready, chosen)
+    give_back()
+    if backend == "compiled":
+        from zoo.speed.compiled import compiled
+
+        return OptimizedModel(model, chosen, compiled(ready), ready)
+    return OptimizedModel(model, chosen, ready, ready)
+
+
+def run_passes(model: SegmentationModel, dtype: torch.dtype) -> None:
+    """Change a model in place: see the modules of this package, one for each pass."""
+    model.requires_grad_(False)
+    model.auxiliary.clear()
+    model.auxiliary_taps = {}
+    device = next((value.device for value in model.parameters()), torch.device("cpu"))
+    example = torch.zeros(1, model.config.in_channels, 64, 64, device=device)
+    fold_norms(model, example)
+    separate_upsampling(model)
+    frame_trunks(model)
+    multiply_wide(model)
+    if dtype == torch.bfloat16:
+        to_bfloat16(model)
+        shift_dilated(model)
+        pack(model)
+    else:
+        multiply_less(model)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.weight = parameter(module.weight.contiguous(memory_format=torch.channels_last))
