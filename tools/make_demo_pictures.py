@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 WIDTH, HEIGHT, SCALE = 480, 360, 3
-FOLDER = Path(__file__).parents[1] / "zoo" / "demo" / "pictures"
+FOLDER = Path(__file__).parents[1] / "zoo" / "demo" / "pictures" / "street"
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PERSON = range(10)
+"""The classes of CamVid, whose order the label maps have; there is no bicyclist."""
 Color = tuple[float, float, float]
 Point = tuple[float, float, float]
 
@@ -59,6 +61,9 @@ class Scene:
         self.light = light
         self.camera = camera
         self.canvas = np.zeros((HEIGHT * SCALE, WIDTH * SCALE, 3), np.float32)
+        self.labels = np.zeros(self.canvas.shape[:2], np.uint8)
+        self.label = SKY
+        self.softness, self.grain = 0.55, 3.2
         self.haze: Color = (198, 208, 218)
         self.textures = [noise(self.rng, 8), noise(self.rng, 6, 32), self.rng.normal(size=self.canvas.shape[:2])]
 
@@ -73,6 +78,7 @@ class Scene:
         base = np.array(color, np.float32) * self.light * (1 - fade) + np.array(self.haze, np.float32) * fade
         texture = (self.textures[kind][area] * rough * (1 - fade))[..., None]
         self.canvas[area] = self.canvas[area] * (1 - alpha) + (base + texture) * alpha
+        self.labels[area][alpha[..., 0] > 0.5] = self.label
 
     def blank(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
         mask = Image.new("L", (WIDTH * SCALE, HEIGHT * SCALE))
@@ -115,6 +121,7 @@ class Scene:
 
     def facade(self, side: float, near: float, far: float, high: float, wall: Color) -> None:
         """A house along the street with rows of windows, a plinth and an eave."""
+        self.label = BUILDING
         self.polygon([(side, 0, near), (side, high, near), (side, high, far), (side, 0, far)], wall, 9)
         across = side + np.sign(side) * 9
         self.polygon([(side, 0, near), (across, 0, near), (across, high, near), (side, high, near)], wall, 9)
@@ -137,6 +144,7 @@ class Scene:
                 z += 2.4
 
     def tree(self, x: float, z: float, high: float, green: Color) -> None:
+        self.label = TREE
         self.box(x, z, 0, high * 0.5, 0.28, (78, 62, 48), 8)
         for _ in range(70):
             angle, radius = self.rng.uniform(0, 2 * np.pi), high * 0.3 * np.sqrt(self.rng.uniform())
@@ -146,7 +154,9 @@ class Scene:
 
     def car(self, x: float, z: float, color: Color) -> None:
         """Seen from behind: shadow, wheels, body, cabin, window, lights, plate."""
+        self.label = ROAD
         self.ground(x - 0.95, x + 0.95, z - 0.1, z + 1.6, (38, 38, 40), 3)
+        self.label = CAR
         for wheel in (-0.68, 0.68):
             self.box(x + wheel, z, 0.0, 0.5, 0.24, (24, 24, 26), 3)
         body: list[Point] = [(x - 0.84, 0.28, z), (x + 0.84, 0.28, z), (x + 0.87, 0.75, z), (x + 0.8, 0.98, z)]
@@ -160,6 +170,7 @@ class Scene:
         self.box(x, z, 0.55, 0.67, 0.5, (222, 205, 92), 3)
 
     def post(self, x: float, z: float, high: float, width: float = 0.12) -> None:
+        self.label = POLE
         self.box(x, z, 0, high, width, (92, 94, 96), 3)
 
     def lamp(self, x: float, z: float, high: float = 7.0) -> None:
@@ -168,10 +179,12 @@ class Scene:
 
     def sign(self, x: float, z: float, color: Color) -> None:
         self.post(x, z, 2.5, 0.09)
+        self.label = SIGN
         self.disc(x, 2.6, z, 0.36, color, 3)
         self.disc(x, 2.6, z, 0.25, (236, 236, 232), 3)
 
     def person(self, x: float, z: float, coat: Color) -> None:
+        self.label = PERSON
         for leg in (-0.11, 0.11):
             self.box(x + leg, z, 0, 0.85, 0.17, (44, 46, 58), 5)
         chest: list[Point] = [(x - 0.2, 0.8, z), (x + 0.2, 0.8, z), (x + 0.25, 1.42, z), (x - 0.25, 1.42, z)]
@@ -179,6 +192,7 @@ class Scene:
         self.disc(x, 1.58, z, 0.13, (188, 148, 124), 4)
 
     def fence(self, side: float, near: float, far: float) -> None:
+        self.label = FENCE
         for rail in (0.35, 0.95):
             bar: list[Point] = [
                 (side, rail, near),
@@ -192,23 +206,26 @@ class Scene:
             self.polygon([(side, 0, z), (side, 1.1, z), (side, 1.1, z + 0.1), (side, 0, z + 0.1)], (66, 70, 72), 3)
             z += 0.45
 
-    def finished(self, softness: float, grain: float) -> Image.Image:
+    def finished(self) -> Image.Image:
         """At the camera's resolution: softened, with grain and darker corners."""
         picture = Image.fromarray(np.clip(self.canvas, 0, 255).astype(np.uint8))
-        picture = picture.filter(ImageFilter.GaussianBlur(softness * SCALE))
+        picture = picture.filter(ImageFilter.GaussianBlur(self.softness * SCALE))
         small = np.asarray(picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX), np.float32)
         y, x = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
         darkened = small * (1 - 0.14 * (x**2 + y**2))[..., None]
-        grained = darkened + self.rng.normal(scale=grain, size=small.shape)
-        grained += self.rng.normal(scale=grain, size=(*x.shape, 1))
+        grained = darkened + self.rng.normal(scale=self.grain, size=small.shape)
+        grained += self.rng.normal(scale=self.grain, size=(*x.shape, 1))
         return Image.fromarray(np.clip(grained, 0, 255).astype(np.uint8))
 
 
 def street(scene: Scene, walls: list[Color], *, road: float, pavement: float) -> None:
     """The ground, and houses on both sides from far to near."""
+    scene.label = PAVEMENT
     scene.ground(-60, 60, 2.0, 400, (96, 94, 90))
     scene.ground(-road - pavement, road + pavement, 2.0, 400, (150, 143, 136), 8)
+    scene.label = ROAD
     scene.ground(-road, road, 2.0, 400, (88, 88, 92), 8)
+    scene.label = PAVEMENT
     for edge in (-road, road):
         scene.ground(edge - 0.12, edge + 0.12, 2.0, 300, (172, 168, 160), 4)
     z = 120.0
@@ -219,13 +236,13 @@ def street(scene: Scene, walls: list[Color], *, road: float, pavement: float) ->
             high = float(scene.rng.uniform(7, 13))
             scene.facade(side * (road + pavement), max(z - length, 5.0), z, high, wall)
         z -= length + 0.3
-    z = 4.0
+    z, scene.label = 4.0, ROAD
     while z < 120:
         scene.ground(-0.07, 0.07, z, z + 2.2, (214, 212, 206), 5)
         z += 5.0
 
 
-def morning() -> Image.Image:
+def morning() -> Scene:
     """A street of brick houses: cars parked, one ahead, trees, people on the pavement."""
     scene = Scene(7, 0.95, Camera())
     scene.sky((118, 158, 206), (212, 222, 232), 0.25)
@@ -243,10 +260,10 @@ def morning() -> Image.Image:
     scene.car(-3.5, 11.5, (74, 78, 84))
     scene.sign(5.0, 13, (196, 34, 36))
     scene.person(5.8, 10, (46, 74, 66))
-    return scene.finished(0.55, 3.0)
+    return scene
 
 
-def overcast() -> Image.Image:
+def overcast() -> Scene:
     """A wider, greyer road with a fence, a park on one side, and traffic ahead."""
     scene = Scene(21, 0.8, Camera(horizon=150.0, centre=262.0))
     scene.haze = (192, 196, 200)
@@ -264,11 +281,15 @@ def overcast() -> Image.Image:
     scene.person(6.6, 15, (44, 50, 86))
     scene.car(2.0, 15, (208, 208, 206))
     scene.sign(5.9, 12, (34, 68, 150))
-    return scene.finished(0.6, 3.5)
+    return scene
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("images", "masks"):
+        (folder / part / "val").mkdir(parents=True, exist_ok=True)
     for draw in (morning, overcast):
-        draw().save(folder / f"street_{draw.__name__}.jpg", quality=92, subsampling=0)
+        scene = draw()
+        scene.finished().save(folder / "images" / "val" / f"{draw.__name__}.jpg", quality=92, subsampling=0)
+        centres = scene.labels[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+        Image.fromarray(centres).save(folder / "masks" / "val" / f"{draw.__name__}.png", optimize=True)

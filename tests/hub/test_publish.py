@@ -142,6 +142,13 @@ def test_pictures(file, hub, tmp_path):
     assert [image["src"] for image in overview.named("img")] == [record.table["picture"]]
 
 
+def test_pictures_of_another_set_than_what_is_measured_on(file, hub, tmp_path):
+    data, shown = pictures(tmp_path / "toys"), pictures(tmp_path / "shown", count=1)
+    record = publish(file, hub, data=data, measure=True, pictures=shown)
+    assert record.table["metrics"]["images"] == 4
+    assert len(Page((hub / record.table["page"]).read_text()).named("img")) == 3
+
+
 def test_measuring_replaces_the_numbers_and_tells_of_a_loss(tmp_path, hub):
     data = pictures(tmp_path / "toys")
     file = weights(tmp_path, metrics=numbers(0.99))

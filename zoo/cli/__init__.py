@@ -20,7 +20,7 @@ _COMMANDS = {
     "bench": "Measure how fast models are, beside another library's if wanted.",
     "data": "Check a data set: every picture, every mask.",
     "hub": "Published weights: list, fetch, verify, publish, convert, serve.",
-    "demo": "Train, measure and look at a small model, in about three minutes.",
+    "demo": "See it work: pictures that come with Zoo, segmented with weights that come with Zoo.",
     "plugin": "For authors: begin a plugin, check one.",
     "plugins": "Show the plugins and how they fare.",
     "doctor": "Check the installation and every plugin; say what to do.",

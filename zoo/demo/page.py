@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo import __version__
 from zoo.html.page import chip, command, page
-from zoo.html.pictures import image, jpeg
+from zoo.html.pictures import image, jpeg, label_png
 from zoo.hub.publishing.facts import measured_on, percent, size, table
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def _model(seen: Sequence["Seen"]) -> str:
     facts = [f"{size(record.bytes)}"]
     if miou is not None:
         facts.insert(0, f"mean IoU {percent(miou)} % on {measured_on(record)}")
-    cells = "".join(f'<div class="head">{what}</div>' for what in ("Picture", "Classes over it", "Classes"))
+    cells = "".join(f'<div class="head">{what}</div>' for what in ("Picture", "Prediction", "Truth"))
     for one in seen:
-        palette = np.asarray(one.prediction.palette, np.uint8)
         painted = np.asarray(one.prediction.overlay().convert("RGB"))
         for what, array in (("", one.prediction.photo), (", overlay", painted)):
             cells += image(jpeg(array), f"{one.name}{what}")
-        cells += image(jpeg(palette[one.prediction.labels], drawn=True), f"{one.name}, classes")
+        cells += image(label_png(one.truth, one.prediction.palette), f"{one.name}, truth")
     shares = {name: max(one.prediction.area[name] for one in seen) for name in seen[0].prediction.classes}
     colors = dict(zip(seen[0].prediction.classes, seen[0].prediction.palette, strict=True))
     chips = "".join(chip(name, colors[name]) for name, share in shares.items() if share >= _LEAST)

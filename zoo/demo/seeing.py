@@ -1,12 +1,16 @@
 """Segmenting the pictures that come with Zoo, with the weights that come with Zoo."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 import zoo
+from zoo.data.catalog import open_dataset
 from zoo.demo.page import demo_page
 from zoo.errors import ZooError
 from zoo.files import atomic_path
@@ -16,15 +20,16 @@ from zoo.hub.record import Record
 
 if TYPE_CHECKING:
     from zoo.inference.prediction import Prediction
-    from zoo.model import SegmentationModel
 
 FIRST = "unet_l4_aspp.camvid"
 """The weights that every installation has; the others are in the repository only."""
 
 SHOWN = {"street": FIRST, "nuclei": "unet_l4.nuclei"}
-"""Beginning of a picture's name → the weights that know such pictures."""
+"""Folder of pictures → the weights that know such pictures."""
 
 PICTURES = Path(__file__).parent / "pictures"
+"""For each of them a data set of one split, ``val``: drawn streets, and photographs of nuclei that are in the public
+domain."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Seen:
         name: Of the picture.
         record: The weights that did it.
         prediction: What they say.
+        truth: (H, W), the true labels.
         seconds: How long it took, without loading.
         labels: The label map's file.
         overlay: The file of the picture with the classes painted over it.
@@ -43,6 +49,7 @@ class Seen:
     name: str
     record: Record
     prediction: "Prediction"
+    truth: NDArray[np.int64]
     seconds: float
     labels: Path
     overlay: Path
@@ -68,7 +75,7 @@ def see(out: Path, *, pictures: Path = PICTURES) -> Shown:
     """
     shipped = shipped_folder()
     records = {record.name: record for record in Hub(str(shipped)).records()} if shipped is not None else {}
-    chosen = list(_chosen(pictures, records))
+    chosen = {kind: records[name] for kind, name in SHOWN.items() if name in records and (pictures / kind).is_dir()}
     if not chosen:
         raise ZooError(
             "this installation has no weights of its own: install Zoo with the folder hub/ beside hubconf.py, or "
@@ -77,32 +84,24 @@ def see(out: Path, *, pictures: Path = PICTURES) -> Shown:
     if out.exists() and any(out.iterdir()):
         raise ZooError(f"{out} is not empty: give another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
-    seen = tuple(_segmented(chosen, out))
+    seen = tuple(one for kind, record in chosen.items() for one in _segmented(kind, record, pictures, out))
     page = out / "report.html"
     with atomic_path(page) as temporary:
         temporary.write_text(demo_page(seen), encoding="utf-8")
     return Shown(seen, page)
 
 
-def _chosen(folder: Path, records: dict[str, Record]) -> Iterator[tuple[Path, Record]]:
-    for path in sorted(folder.glob("*.jpg"), key=lambda path: (list(SHOWN).index(_kind(path)), path.name)):
-        if SHOWN[_kind(path)] in records:
-            yield path, records[SHOWN[_kind(path)]]
-
-
-def _kind(path: Path) -> str:
-    return path.stem.partition("_")[0]
-
-
-def _segmented(chosen: Sequence[tuple[Path, Record]], out: Path) -> Iterator[Seen]:
-    models: dict[str, SegmentationModel] = {}
-    for path, record in chosen:
-        if record.name not in models:
-            models[record.name] = zoo.load(pull(record))
-            models[record.name].predict(path)  # the first call of a model also prepares the libraries
+def _segmented(kind: str, record: Record, pictures: Path, out: Path) -> Iterator[Seen]:
+    model = zoo.load(pull(record))
+    dataset = open_dataset(pictures / kind, "val", channels=model.config.in_channels)
+    model.predict(dataset[0].image)  # the first call of a model also prepares the libraries
+    for index in range(len(dataset)):
+        sample = dataset[index]
         began = time.perf_counter()
-        prediction = models[record.name].predict(path)
+        prediction = model.predict(sample.image)
         seconds = time.perf_counter() - began
-        labels = out / f"{path.stem}.png"
+        name = f"{kind}_{Path(dataset.label(index)).stem}"
+        labels = out / f"{name}.png"
         prediction.save(labels, overlay=True)
-        yield Seen(path.stem, record, prediction, seconds, labels, labels.with_name(f"{path.stem}_overlay.png"))
+        truth = sample.mask.numpy()
+        yield Seen(name, record, prediction, truth, seconds, labels, labels.with_name(f"{name}_overlay.png"))

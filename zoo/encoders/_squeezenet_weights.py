@@ -10,6 +10,7 @@ from zoo.encoders._vgg_weights import CAFFE
 from zoo.errors import CheckpointError, OptionError
 from zoo.hub.converter import Converter, Implied, State
 from zoo.hub.encoder_file import load_encoder
+from zoo.hub.locate import published_encoder
 
 if TYPE_CHECKING:
     from zoo.encoders.squeezenet import SqueezeNet
@@ -25,19 +26,25 @@ _CAFFE = {
 """What the authors call the convolutions of a module, and what the arrays of Apple's model do."""
 
 
-def load(encoder: "SqueezeNet", path: Path) -> None:
+def load(encoder: "SqueezeNet", source: str) -> None:
     """Load ImageNet weights; what is not in the published net keeps its initial values.
+
+    Args:
+        encoder: The encoder.
+        source: ``"imagenet"`` for torchvision's file, fetched once, or the path of a file that `zoo hub convert` made.
 
     Raises:
         OptionError: There is no such file, or it is none that `zoo hub convert` made.
         CheckpointError: It is of another net.
     """
+    path = published_encoder("squeezenet1_0", "torchvision") if source == "imagenet" else Path(source)
     fresh = tuple(key for key in encoder.state_dict() if _is_ours(key))
     if not path.is_file() or not load_encoder(
         encoder, path, first="conv1.0.weight", in_channels=encoder.in_channels, may_lack=fresh
     ):
         raise OptionError(
-            f"encoder_weights={str(path)!r}: SqueezeNet takes None or the path of a file that `zoo hub convert` made"
+            f"encoder_weights={source!r}: SqueezeNet takes None, 'imagenet' or the path of a file that "
+            "`zoo hub convert` made"
         )
 
 

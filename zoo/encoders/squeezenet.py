@@ -6,7 +6,6 @@ modules: ``conv1``, ``fire2`` … ``fire9``.
 
 import math
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +69,8 @@ class SqueezeNet(Encoder):
         stages: 5, or 4 for the published net alone.
         output_stride: 8, 16 or 32: deeper stages are dilated instead of strided.
         norm: BatchNorm after every convolution. The published net has none: its weights are then only a start.
-        encoder_weights: None, or the path of a file of ImageNet weights that `zoo hub convert` made.
+        encoder_weights: None, ``"imagenet"`` (torchvision's, fetched once), or the path of a file that
+            `zoo hub convert` made.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class SqueezeNet(Encoder):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         if encoder_weights is not None:
-            _squeezenet_weights.load(self, Path(encoder_weights))
+            _squeezenet_weights.load(self, encoder_weights)
 
     @classmethod
     def offers(cls, *, stages: int = 5, output_stride: int = 32) -> tuple[FeatureSpec, ...]:  # type: ignore[override]

@@ -18,6 +18,7 @@ import click
 @click.option("--data", metavar="NAME|FOLDER", help="Pictures to show, and to measure on.")
 @click.option("--split", help="Which part of the data; by default the one that the file's numbers are of.")
 @click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
+@click.option("--pictures", metavar="FOLDER", help="Show these pictures instead of those of --data.")
 @click.option("--measure", is_flag=True, help="Measure what is published on --data; replaces the file's numbers.")
 @click.option("--half", is_flag=True, help="Keep the weights in float16: half the size.")
 @click.option(
@@ -36,6 +37,7 @@ def command(
     data: str | None,
     split: str | None,
     root: str | None,
+    pictures: str | None,
     measure: bool,
     half: bool,
     shard_size: float | None,
@@ -66,6 +68,7 @@ def command(
             data=data,
             split=split,
             root=root,
+            pictures=pictures,
             measure=measure,
             half=half,
             shard_bytes=None if shard_size is None else int(shard_size * 1e6),

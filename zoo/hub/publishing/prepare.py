@@ -41,8 +41,9 @@ class Wanted:
         weights: The file to start from.
         table: The record as far as it is known.
         run: The folder of the training, for its course; or None.
-        dataset: Pictures to show; or None.
-        measure: Whether to measure on them.
+        dataset: What to measure on, and pictures to show; or None.
+        pictures: Pictures to show instead of those.
+        measure: Whether to measure on `dataset`.
         half: Whether to keep the weights in float16.
         shard_bytes: The largest file; or None.
         default: Whether they become the model's default.
@@ -55,6 +56,7 @@ class Wanted:
     table: Mapping[str, Any]
     run: Path | None = None
     dataset: SegmentationDataset | None = None
+    pictures: SegmentationDataset | None = None
     measure: bool = False
     half: bool = False
     shard_bytes: int | None = None
@@ -93,7 +95,8 @@ def prepare(wanted: Wanted, stage: Path) -> Prepared:
     table["golden"] = {"tolerance": tolerance, **({} if rounded is None else {"deviation": rounded})}
     table["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     history, table["training"] = _history(wanted.run)
-    rows = samples(model, wanted.dataset) if wanted.dataset is not None else []
+    shown = wanted.pictures or wanted.dataset
+    rows = samples(model, shown) if shown is not None else []
     pages = _pages(wanted.name, table, rows, history)
     known = {key: value for key, value in table.items() if value not in ({}, [])}
     return Prepared(wanted.name, known, weights, golden, pages, wanted.default)

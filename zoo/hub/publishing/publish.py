@@ -26,6 +26,7 @@ def publish(
     data: str | os.PathLike[str] | None = None,
     split: str | None = None,
     root: str | os.PathLike[str] | None = None,
+    pictures: str | os.PathLike[str] | None = None,
     measure: bool = False,
     half: bool = False,
     shard_bytes: int | None = None,
@@ -47,6 +48,8 @@ def publish(
         data: A data set or folder, to show pictures of and to measure on.
         split: Which part of it; by default the one that the file's numbers are of, else ``"val"``.
         root: Where a registered data set lies.
+        pictures: A folder with a split ``val``, to show pictures of instead where those of `data` may not be passed
+            on.
         measure: Evaluate what is published on `data`; its numbers replace those of the file.
         half: Keep the weights in float16; they are computed with in float32.
         shard_bytes: Write several files of at most about so many bytes.
@@ -87,6 +90,7 @@ def publish(
         table,
         run=run if run.is_dir() else None,
         dataset=dataset,
+        pictures=None if pictures is None else open_dataset(pictures, "val", channels=header.config.in_channels),
         measure=measure,
         half=half,
         shard_bytes=shard_bytes,
