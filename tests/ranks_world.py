@@ -1,8 +1,9 @@
 """Trains on the tiny world, as one of several processes: ``python ranks_world.py OUT NAME=OPTION,OPTION …``.
 
 Each NAME is a run folder inside OUT, and its options are those of a recipe; ``+`` at its end resumes, and ``!`` says
-that it fails: what is raised is printed. Of the data set ``mortal``, process $MORTAL of the first attempt dies once
-there is a file $AFTER.
+that it fails: what is raised is printed. The model ``deep`` is ``tiny`` with a block in it. Of the data
+set ``mortal``, once there is a file $AFTER, the first process of the list $MORTAL dies in torchrun's first attempt, the
+second one in the second.
 """
 
 import errno
@@ -67,8 +68,9 @@ def train_all(out: Path, size: int, runs: Mapping[str, Sequence[str]]) -> None:
 
 
 def install() -> None:
-    """Register the tiny world, and data that go wrong on one of several processes."""
+    """Register the tiny world, a model with a block in it, and data that go wrong on one of several processes."""
     import training_world
+    from torch import nn
 
     from zoo.errors import DataError
     from zoo.registry import register
@@ -83,12 +85,20 @@ def install() -> None:
 
     class Mortal(training_world.Colored):
         def __getitem__(self, index: int) -> Any:
-            first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
-            if first and rank == os.environ.get("MORTAL", "none") and Path(os.environ["AFTER"]).exists():
+            attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+            doomed = os.environ.get("MORTAL", "").split(",")[attempt : attempt + 1]
+            if rank in doomed and Path(os.environ["AFTER"]).exists():
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__getitem__(index)
 
+    def deep(num_classes: int, in_channels: int = 3, *, dropout: float = 0.0) -> Any:
+        made = training_world.tiny(num_classes, in_channels, dropout=dropout)
+        block = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1))
+        made.encoder.conv.append(block)
+        return made
+
     training_world.install()
+    register("model", "deep")(deep)
     register("dataset", "broken")(Broken)
     register("dataset", "mortal")(Mortal)
 
@@ -97,31 +107,41 @@ def _full(*_: Any, **__: Any) -> Any:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def main(out: Path, runs: Sequence[str]) -> None:
-    """Take part in every run."""
+def take_part(out: Path, runs: Mapping[str, Sequence[str]]) -> None:
+    """Train every run of `runs`, as the process that this is."""
     import torch
     from training_world import recipe
 
-    from zoo.registry import registering_as
+    from zoo.registry import forget, registering_as
     from zoo.training import state
     from zoo.training.loop import train
     from zoo.training.parallel.team import joined
 
+    threads, writes = torch.get_num_threads(), state.atomic_path
     torch.set_num_threads(1)
-    writes = state.atomic_path
     with registering_as("world"):
         install()
-    with joined() as team:
-        for run in runs:
-            name, _, options = run.partition("=")
-            state.atomic_path = _full if name == "full!" else writes  # type: ignore[assignment]
-            folder, resume = out / name.rstrip("+!"), name.endswith("+")
-            try:
-                train(recipe(*filter(None, options.split(";"))), folder, resume=resume)
-            except Exception as error:
-                if not name.endswith("!"):
-                    raise
-                print(json.dumps([name, type(error).__name__, str(error), team.told]))
+    try:
+        with joined() as team:
+            for name, options in runs.items():
+                state.atomic_path = _full if name == "full!" else writes  # type: ignore[assignment]
+                folder, resume = out / name.rstrip("+!"), name.endswith("+")
+                try:
+                    train(recipe(*options), folder, resume=resume)
+                except Exception as error:
+                    if not name.endswith("!"):
+                        raise
+                    print(json.dumps([name, type(error).__name__, str(error), team.told]))
+    finally:
+        state.atomic_path = writes
+        forget("world")
+        torch.set_num_threads(threads)
+
+
+def main(out: Path, runs: Sequence[str]) -> None:
+    """Take part in what the command line says."""
+    named = (run.partition("=") for run in runs)
+    take_part(out, {name: [*filter(None, options.split(";"))] for name, _, options in named})
 
 
 if __name__ == "__main__":

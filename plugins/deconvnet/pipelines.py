@@ -4,7 +4,7 @@ The program reads Edge Boxes from files that came with it. In their place are wi
 one's own are given as a file.
 """
 
-from zoo.pipeline.config import Crf, Member, PipelineConfig, Proposals
+from zoo.pipeline import Crf, Member, PipelineConfig, Proposals
 
 BOXES = Proposals(enlarge=1.2, most=50, least=112, side=224, aggregate="max", clipped=True)
 """At most 50 boxes whose shorter side is 112 pixels or more, warped to 224; the maximum from a canvas of zeros."""

@@ -23,7 +23,7 @@ class VGG16BGRD(VGG16):
     Args:
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input; with fewer than four it is a plain VGG-16.
-        classifier: As for `VGG16`, like all that follow.
+        width: As for `VGG16`, like all that follow.
         encoder_weights: Weights of a VGG-16 for colour: None, ``"imagenet"``, or the path of a file.
     """
 
@@ -32,7 +32,9 @@ class VGG16BGRD(VGG16):
         *,
         taps: Collection[str] | None = None,
         in_channels: int = 4,
+        width: float = 1.0,
         classifier: bool = False,
+        classifier_channels: int | None = None,
         fc6_padding: int | None = None,
         classifier_norm: bool = False,
         norm_eps: float = 1e-5,
@@ -44,7 +46,9 @@ class VGG16BGRD(VGG16):
     ) -> None:
         options: dict[str, Any] = {
             "taps": taps,
+            "width": width,
             "classifier": classifier,
+            "classifier_channels": classifier_channels,
             "fc6_padding": fc6_padding,
             "classifier_norm": classifier_norm,
             "norm_eps": norm_eps,

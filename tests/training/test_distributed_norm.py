@@ -74,6 +74,7 @@ def main(out: Path) -> None:
     """One of the two processes."""
     from training_world import tiny
 
+    from zoo.config import ModelConfig
     from zoo.training.parallel.norm import average_statistics, synchronise_norms
     from zoo.training.parallel.replicas import idle_parameters
     from zoo.training.parallel.team import joined
@@ -89,6 +90,7 @@ def main(out: Path) -> None:
         nn.init.constant_(alone.running_var, 1 + 2 * team.rank)
         average_statistics(alone, team.size)
         whole = tiny(3)
+        whole.config = ModelConfig("tiny", "tiny", None, 3)
         whole.spare = nn.Conv2d(1, 1, 1)
         before = copy.deepcopy(whole.state_dict())
         idle = idle_parameters(whole)

@@ -213,3 +213,23 @@ def test_state_comes_back_whole():
     for one, two in ((made.model, other.model), (made.served, other.served)):
         assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
     assert made.snapshot().extra["scaler"] == other.snapshot().extra["scaler"]
+
+
+def test_a_state_may_have_another_layout_in_memory():
+    """As one has that was put together from the pieces of several processes."""
+    from dataclasses import asdict
+
+    from zoo.training.state import Progress
+
+    made, other = (engine(model(), "optim.name=sgd", "run.channels_last=true") for _ in range(2))
+    made.step([batch(0)], 0, 2)
+    saved = copy.deepcopy({
+        "model": made.model.state_dict(), "optimizer": made.optimizer.state_dict(), "progress": asdict(Progress(1)),
+        **made.snapshot().extra,
+    })  # fmt: skip
+    for entry in saved["optimizer"]["state"].values():
+        entry["momentum_buffer"] = entry["momentum_buffer"].contiguous()
+    other.restore(saved)
+    for which in (made, other):
+        which.step([batch(1)], 1, 2)
+    assert all(torch.equal(value, other.model.state_dict()[name]) for name, value in made.model.state_dict().items())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -84,5 +84,4 @@ def _open_pipeline(given: str, weights: Sequence[str], boxes: Path | None) -> "S
         if not name or not file:
             raise OptionError(f"--weights {pair}: expected MODEL=FILE, as in --weights fcn8s=run/best.safetensors")
     pairs = dict(pair.split("=", 1) for pair in weights)
-    found: Any = open_pipeline(given, weights=pairs, boxes=boxes)
-    return found  # it answers as a `SegmentationModel` does
+    return cast("SegmentationModel", open_pipeline(given, weights=pairs, boxes=boxes))  # it answers as one

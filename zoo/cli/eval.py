@@ -65,7 +65,8 @@ def command(
 ) -> None:
     """Measure a weight file or a pipeline on a data set: mean IoU, accuracies, and every class.
 
-    Of every class there are IoU, Dice, precision and recall. Pictures keep their size, and all pixels of the data count in one confusion matrix.
+    Of every class there are IoU, Dice, precision and recall. Pictures keep their size, and all pixels of the data
+    count in one confusion matrix.
 
     \b
     zoo eval run/best.safetensors --data camvid --split val

@@ -5,7 +5,8 @@
 can be asked, `probabilities` does it, `output_stride` dilates a model anew. `tiles` plans and `tiled` walks
 over pictures of any size, which `raster` reads and `large` writes in parts. `outputs` decides which files a whole
 folder becomes, `batch` makes them (with `polygons`, `sheet`, `marks`). `dense_crf` (in `crf`, with `crf_terms`,
-`lattice` and `rows` beneath) sharpens probabilities along the picture's edges.
+`lattice` and `rows` beneath) sharpens probabilities along the picture's edges. `naming` says which picture is asked
+about, for `zoo.pipeline`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -7,7 +7,8 @@ several, `pipeline` is the module that answers as a model does, `opening` finds 
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.pipeline.config import Crf, Member, PipelineConfig, Proposals
+from zoo.pipeline.config import Member, PipelineConfig
+from zoo.pipeline.options import Crf, Proposals
 
 if TYPE_CHECKING:
     from zoo.pipeline.pipeline import Pipeline

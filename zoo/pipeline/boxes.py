@@ -15,7 +15,7 @@ from zoo.data.objects import Box
 from zoo.data.selective import selective_search
 from zoo.errors import DataError, did_you_mean
 from zoo.inference.naming import asked_about
-from zoo.pipeline.config import Proposals
+from zoo.pipeline.options import Proposals
 
 Listed: TypeAlias = Mapping[str, Sequence[Box]]
 """Boxes of pictures by their names."""

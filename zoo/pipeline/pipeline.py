@@ -20,8 +20,9 @@ from zoo.model import SegmentationModel
 from zoo.pipeline.asking import scores
 from zoo.pipeline.boxes import read_boxes
 from zoo.pipeline.combine import LEAST, mean, orders, product
-from zoo.pipeline.config import Crf, Member, PipelineConfig
+from zoo.pipeline.config import Member, PipelineConfig
 from zoo.pipeline.files import digest, is_path, relative, write_config
+from zoo.pipeline.options import Crf
 
 if TYPE_CHECKING:
     from zoo.inference.picture import Picture

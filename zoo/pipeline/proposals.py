@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.data.objects import Box
 from zoo.inference.forward import logits
-from zoo.pipeline.config import Proposals
+from zoo.pipeline.options import Proposals
 
 if TYPE_CHECKING:
     from zoo.model import SegmentationModel

@@ -144,6 +144,7 @@ def importing(subject: PluginSubject) -> None:
 
 def targets(subject: PluginSubject) -> None:
     """Every target is there, is of its kind, and names its options; so is everything that converts weights."""
+    from zoo.pipeline.opening import described
     from zoo.plan import accepted_options
 
     faults = []
@@ -153,6 +154,8 @@ def targets(subject: PluginSubject) -> None:
             base = _BASES.get(spec.kind)
             if base is not None and not (isinstance(target, type) and issubclass(target, base)):
                 faults.append(f"{spec.kind} {spec.name}: {spec.target} is no class derived from {base.__name__}")
+            elif spec.kind == "pipeline":
+                described(spec)
             elif not callable(target) and not hasattr(target, "main"):
                 faults.append(f"{spec.kind} {spec.name}: {spec.target} is a {type(target).__name__}; nothing to call")
             elif spec.kind in ("architecture", "model", "encoder"):

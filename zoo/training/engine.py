@@ -16,7 +16,7 @@ from zoo.training.average import Average
 from zoo.training.freeze import training_mode
 from zoo.training.loss import Criterion, Whole
 from zoo.training.observers import TrainScore, ValidationLoss
-from zoo.training.optimizer import build_optimizer, set_learning_rate
+from zoo.training.optimizer import build_optimizer, lay_out_state, set_learning_rate
 from zoo.training.parallel.spread import spread
 from zoo.training.parallel.team import ALONE, Team
 from zoo.training.recipe import Recipe
@@ -183,6 +183,7 @@ class Engine:
             saved = self._spread.fitting(saved, self.model, learning)
         fused = [group.get("fused") for group in self.optimizer.param_groups]
         progress = state.restore(saved, self.model, self.optimizer)
+        lay_out_state(self.optimizer)
         for group, own in zip(self.optimizer.param_groups, fused, strict=True):
             if "fused" in group:
                 group["fused"] = own  # a matter of where it runs, which may have changed

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.errors import RunError
@@ -107,6 +107,18 @@ def _kind(table: OptimTable) -> tuple[type[torch.optim.Optimizer], dict[str, Any
             return torch.optim.Adam, {"betas": table.betas}
         case "adamw":
             return torch.optim.AdamW, {"betas": table.betas}
+
+
+def lay_out_state(optimizer: torch.optim.Optimizer) -> None:
+    """Give the numbers that an optimiser keeps of a parameter the parameter's own layout in memory.
+
+    Those of a state that was loaded have the layout in which they were saved, which may be another one, and fused
+    kernels go through both side by side.
+    """
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _kind_of(name: str, parameter: nn.Parameter) -> str:

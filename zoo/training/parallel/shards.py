@@ -107,5 +107,5 @@ def _cut(value: Any, like: Tensor | None) -> Any:
     """The part of a whole tensor that this process holds of `like`."""
     if not isinstance(like, DTensor) or not isinstance(value, Tensor) or value.shape != like.shape:
         return value
-    whole = value.to(like.device)
+    whole = value.to(like.device, memory_format=torch.contiguous_format)
     return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
