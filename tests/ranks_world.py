@@ -2,8 +2,7 @@
 
 Each NAME is a run folder inside OUT, and its options are those of a recipe; ``+`` at its end resumes, and ``!`` says
 that it fails: what is raised is printed. The model ``deep`` is ``tiny`` with a block in it. Of the data
-set ``mortal``, once there is a file $AFTER, the first process of the list $MORTAL dies in torchrun's first attempt, the
-second one in the second.
+set ``mortal``, process $MORTAL of torchrun's first attempt dies once there is a file $AFTER.
 """
 
 import errno
@@ -85,9 +84,8 @@ def install() -> None:
 
     class Mortal(training_world.Colored):
         def __getitem__(self, index: int) -> Any:
-            attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-            doomed = os.environ.get("MORTAL", "").split(",")[attempt : attempt + 1]
-            if rank in doomed and Path(os.environ["AFTER"]).exists():
+            first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+            if first and rank == os.environ.get("MORTAL", "none") and Path(os.environ["AFTER"]).exists():
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__getitem__(index)
 

@@ -121,14 +121,15 @@ def test_who_is_left_alone_ends(zoo, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_replaced(zoo, tmp_path):
-    """First one, then the lead, by torchrun; the run goes on by itself, and ends as if nothing had been."""
+@pytest.mark.parametrize("mortal", ["0", "1"])
+def test_a_killed_process_is_replaced(zoo, tmp_path, mortal):
+    """By torchrun; the run goes on by itself, and ends as if nothing had been."""
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "3"]
     launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
     command = zoo("--data", "mortal", "--out", tmp_path / "killed", *SMALL, "-o", "run.save_every=1")
     done = subprocess.run(
         [sys.executable, *launcher, *command],
-        env=environment(MORTAL="1,0", AFTER=str(tmp_path / "killed" / "state.pt")),
+        env=environment(MORTAL=mortal, AFTER=str(tmp_path / "killed" / "state.pt")),
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
