@@ -22,6 +22,7 @@ COMPANIONS = ("test_resnet", "resnet18", "vgg11_bn", "mobilenetv3_small_100", "c
 """Built-in encoders that differ in their ways: classes of nets, names of taps, where cells lie."""
 
 _UNKNOWN = "surely_no_such_option"
+_NEEDED = inspect.Parameter.empty  # the default of an option that has none
 
 
 def options(subject: Subject) -> None:
@@ -121,7 +122,11 @@ def needs(subject: Subject) -> None:
     for output_stride in architecture.needs.get("output_stride", [None]):
         strides, output_strides = probe_for(architecture.needs, output_stride)
         with offering(strides, output_strides) as probe:
-            own = {key: value for key, value in subject.options.items() if key in accepted_options(architecture)}
+            asked = accepted_options(architecture)
+            # What is declared holds for the architecture as it comes; an option may ask for more.
+            own = {
+                key: value for key, value in subject.options.items() if key in asked and asked[key].default is _NEEDED
+            }
             on_probe = replace(subject, name=architecture.name, encoder=probe, options=own, shapes_only=True)
             try:
                 model = on_probe.build()
