@@ -1,5 +1,6 @@
 """The weights that are in the repository: they are what their records say, and small enough to be there."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -60,6 +61,14 @@ def test_every_one_has_its_recipe_and_its_log(records, root):
         log = (root / "hub" / "logs" / record.name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         best = max(entry["miou"] for entry in map(json.loads, log) if entry["kind"] == "eval")
         assert record.table["metrics"]["miou"] == pytest.approx(best, abs=0.001)  # what is stored in half lost nothing
+
+
+@pytest.mark.parametrize("page", ["README.md", "hub/README.md"])
+def test_the_gallery_is_what_its_tool_writes(root, page):
+    spec = importlib.util.spec_from_file_location("make_gallery", root / "tools" / "make_gallery.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert (root / page).read_text(encoding="utf-8") == tool.written(page), "run tools/make_gallery.py"
 
 
 def test_the_wheel_carries_the_first(root):
