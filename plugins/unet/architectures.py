@@ -107,7 +107,8 @@ def unet_levels(
         in_channels: C of the input.
         encoder: None for the net's own; or any encoder with a tap per level: the last tap of each of its finest strides
             is read.
-        channels: Of the blocks at each level, fine to coarse. On another encoder they are the decoder's only.
+        channels: Of the blocks at each level, fine to coarse. On another encoder they are the decoder's only, and there
+            are no more levels than it has strides.
         aspp: Atrous spatial pyramid pooling before the centre.
         wiring: Where the skips enter, ``"A"`` or ``"B"``; see `LevelDecoder`.
         dropout: Probability in the deepest encoder block, or after another encoder's deepest map.
@@ -135,14 +136,10 @@ def unet_levels(
     else:
         wishes = encoder.supported(ceil_mode=True)
         taps = _finest(encoder.name, encoder.offers(**wishes), len(channels))
-        if len(taps) < len(channels):
-            raise IncompatibleError(
-                f"encoder {encoder.name!r} has taps at {len(taps)} strides, fewer than the {len(channels)} levels"
-            )
     deepest = taps[-1].channels
     decoder = LevelDecoder(
         taps,
-        widths=None if encoder is None else channels,
+        widths=None if encoder is None else channels[: len(taps)],
         wiring=wiring,
         center_convs=center_convs,
         last_padding=last_padding,

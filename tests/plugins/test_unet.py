@@ -188,6 +188,11 @@ def test_levels_on_another_encoder(encoder):
     assert model(torch.empty(2, 3, 45, 70, device="meta"))["out"].shape == (2, 10, 45, 70)
 
 
+def test_no_more_levels_than_strides():
+    model = _on_meta("unet_l5", encoder="squeezenet1_0", stages=4)
+    assert model.decoder.taps == ("fire9", "fire8", "fire4", "conv1")
+
+
 # --- 2015 ------------------------------------------------------------------------------------------------------------
 
 
@@ -469,7 +474,6 @@ def test_activations_keep_their_size_at_first(padding):
 @pytest.mark.parametrize(
     ("name", "options", "error", "words"),
     [
-        ("unet_l5", {"encoder": "squeezenet1_0", "stages": 4}, IncompatibleError, "4 strides, fewer than the 5 levels"),
         ("unet_l4", {"colour": 1}, OptionError, "colour"),
         ("unet_l4", {"wiring": "C"}, OptionError, "'A', 'B'"),
         ("unet_l4", {"channels": []}, OptionError, "at least one"),

@@ -85,8 +85,6 @@ def maps(subject: Subject) -> None:
         out = getattr(decoder, "out", None)
         if not isinstance(out, FeatureSpec):
             raise NotConforming(f"{name}.out is {out!r}; expected a FeatureSpec: name, channels, stride, offset")
-        unknown = set(decoder.taps) - {tap.name for tap in model.encoder.features}
-        require(not unknown, f"{name}.taps names {sorted(unknown)}, which its encoder does not have")
         _growing(subject, model, decoder, name, out)
 
 
@@ -98,6 +96,9 @@ def _growing(subject: Subject, model: SegmentationModel, decoder: Decoder, name:
         size = (3 * step + 1 + extra, 2 * step + 5 + extra)
         with torch.no_grad():
             features = model.encoder(subject.input(model, size, batch=1), model.taps, model.with_pools)
+            # An encoder may give more than it lists as features: the picture itself, as the lowest of a pyramid.
+            unknown = set(decoder.taps) - features.maps.keys()
+            require(not unknown, f"{name}.taps names {sorted(unknown)}, which its encoder does not have")
             map = decoder(features)
         require(
             map.ndim == 4 and map.shape[1] == out.channels,
