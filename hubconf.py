@@ -374,9 +374,9 @@ def fcn32s_rgbd_vgg16(pretrained=False, *, num_classes=None, in_channels=4, **op
             Published ones come from the hubs in ZOO_HUB.
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
-        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16_bgrd: classifier,
-            fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout,
-            encoder_weights.
+        options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16_bgrd: width, classifier,
+            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.

@@ -90,10 +90,11 @@ def maps(subject: Subject) -> None:
 
 def _growing(subject: Subject, model: SegmentationModel, decoder: Decoder, name: str, out: FeatureSpec) -> None:
     strides = [tap.stride for tap in model.encoder.features]
-    step = max([*strides, out.stride])
+    coarsest = max([*strides, out.stride])
+    step = 4 * coarsest  # inputs may be padded to more than that, and to a least size
     found = []
     for extra in (0, step):
-        size = (3 * step + 1 + extra, 2 * step + 5 + extra)
+        size = (9 * coarsest + 1 + extra, 8 * coarsest + 5 + extra)
         with torch.no_grad():
             features = model.encoder(subject.input(model, size, batch=1), model.taps, model.with_pools)
             # An encoder may give more than it lists as features: the picture itself, as the lowest of a pyramid.
