@@ -45,6 +45,10 @@ def complaint(spec: Spec, origin: str) -> Complaint | None:
     try:
         if spec.kind == "command":
             spec.load()  # a click command has no signature of its own
+        elif spec.kind == "pipeline":
+            from zoo.pipeline.opening import described
+
+            described(spec)
         elif spec.target or spec.object is not None:
             accepted_options(spec)
         for kind in ("architecture", "encoder"):
