@@ -1,7 +1,6 @@
 """Run as a program: predicts a picture file with a tiny net and prints the peak memory of the process as JSON."""
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tiny_world import tiny_net
 from zoo.config import ModelConfig
 from zoo.inference.batch import Asking, predict_file
 from zoo.inference.outputs import Job
+from zoo.training.log import peak_memory
 
 
 def main(source: str, labels: str, tile: str) -> None:
@@ -20,8 +20,7 @@ def main(source: str, labels: str, tile: str) -> None:
     # A name that nothing is registered under: what the net sees is not known, so tiles are faded.
     model.config = ModelConfig("unknown", "unknown", None, 2, input=model.encoder.input)
     outcome = predict_file(model, Job(Path(source), Path(labels)), Asking(tile=int(tile), overlap=96), {})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"peak": peak, "pixels": outcome.pixels, "size": outcome.size}))
+    print(json.dumps({"peak": peak_memory(), "pixels": outcome.pixels, "size": outcome.size}))
 
 
 if __name__ == "__main__":
