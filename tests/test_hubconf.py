@@ -84,7 +84,7 @@ def test_options_and_weights_reach_the_model(hubconf, tmp_path):
     again = hubconf.fcn8s_vgg16(pretrained=str(path), in_channels=1)
     assert torch.equal(again.encoder.conv1_1.weight, model.encoder.conv1_1.weight)
     with pytest.raises(CheckpointError, match="no default weights"):
-        hubconf.unet_l4(pretrained=True)
+        hubconf.unet_l5(pretrained=True)
     with pytest.raises(OptionError, match="'colour'"):
         hubconf.fcn8s_vgg16(colour=1)
 
