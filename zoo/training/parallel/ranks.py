@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.errors import RunError
 from zoo.inference.forward import choose_device
 from zoo.training.parallel import launch
+from zoo.training.parallel.meeting import meeting_place
 from zoo.training.parallel.team import Team, Value
 
 _SIGNS = ("gloo", "NCCL", "Connection", "Socket", "process group", "ProcessGroup", "timed out", "TCPStore")
@@ -35,7 +36,9 @@ class Ranks(Team):
         if self._ours:
             gpu = torch.cuda.is_available() and dist.is_nccl_available()
             with self.talking():
-                dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+                store = meeting_place(self.rank, self.size)
+                backends = "cpu:gloo,cuda:nccl" if gpu else "gloo"
+                dist.init_process_group(backends, store=store, rank=self.rank, world_size=self.size)
 
     def leave(self) -> None:
         """Close the connections."""
