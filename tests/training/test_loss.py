@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from zoo.config import IGNORE
 from zoo.errors import RunError
 from zoo.training.loss import Criterion, balancing_weights, class_weights, cross_entropy
-from zoo.training.tables import LOSSES, LossTable, TermTable
+from zoo.training.loss_table import LossTable, TermTable
+
+LOSSES = ("cross_entropy", "ohem", "dice", "focal", "lovasz", "tversky")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from zoo.evaluation.confusion import ConfusionMatrix
 from zoo.evaluation.metrics import Metrics
 from zoo.training.environment import environment
 from zoo.training.loss import Criterion
+from zoo.training.loss_table import LossTable
 from zoo.training.observers import TrainScore, ValidationLoss, every
 
 
@@ -35,12 +36,23 @@ def test_of_large_pictures_it_is_an_estimate():
     assert loss.value() == pytest.approx(F.cross_entropy(logits, target, ignore_index=255).item(), rel=0.05)
 
 
+def test_a_sum_is_that_of_a_picture_however_few_pixels_are_looked_at():
+    """In the mean over the pictures of batches of different sizes, one of them without a label."""
+    batches = [batch(0, (2, 260, 280)), batch(1, (1, 300, 300)), batch(2, (1, 9, 8)), batch(3, (1, 256, 256))]
+    batches[3][1][:] = 255
+    loss = ValidationLoss(Criterion(LossTable(reduction="sum")))
+    for logits, target in batches:
+        loss(logits, logits.argmax(1), target)
+    sums = [F.cross_entropy(*part, ignore_index=255, reduction="sum").item() for part in batches]
+    assert loss.value() == pytest.approx(sum(sums) / 5, rel=0.02)
+
+
 def test_no_validation_loss():
     assert ValidationLoss(Criterion()).value() is None
     logits, target = batch(0, (1, 4, 4))
-    for change in (lambda: target.fill_(255), lambda: logits.fill_(torch.nan)):
+    for change in (lambda: logits.fill_(torch.nan), lambda: target.fill_(255)):
         change()
-        loss = ValidationLoss(lambda outputs, labels: outputs["out"].mean())
+        loss = ValidationLoss(Criterion())
         loss(logits, logits.argmax(1), target)
         assert loss.value() is None
 
@@ -66,10 +78,12 @@ def test_neither_waits_for_a_gpu():
     with FakeTensorMode():
         logits = torch.zeros(2, 4, 9, 9, device="cuda")
         target = torch.zeros(2, 9, 9, dtype=torch.int64, device="cuda")
-        score, loss = TrainScore(4), ValidationLoss(lambda outputs, labels: outputs["out"].mean())
+        score = TrainScore(4)
+        losses = [ValidationLoss(Criterion(LossTable(reduction=reduction))) for reduction in ("mean", "sum")]
         for _ in range(2):
             score.update(logits, target)
-            loss(logits, target, target)
+            for loss in losses:
+                loss(logits, target, target)
 
 
 def test_the_environment(tmp_path, monkeypatch):

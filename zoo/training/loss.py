@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from zoo.errors import RunError
 from zoo.plan import check_options
 from zoo.registry import registry
+from zoo.training.loss_table import LossTable, TermTable
 from zoo.training.named import NamedLoss, options_of
 from zoo.training.parallel.team import ALONE, Team
 from zoo.training.pixelwise import counted, cross_entropy_sum, ohem
-from zoo.training.tables import LossTable, TermTable
 
 _PIXELWISE = ("cross_entropy", "ohem")
 """What is summed over pixels here, with the weights of classes."""
@@ -80,6 +80,28 @@ class Criterion(nn.Module):
             if name.startswith("aux"):
                 loss = loss + self.table.aux_weight * self._of(logits, target, whole)
         return loss
+
+    def estimate(self, logits: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The loss of the main output, as one pixel of every `step` in each direction tells it.
+
+        Args:
+            logits: (N, K, H, W).
+            target: (N, H, W) int64.
+            step: 1: of all pixels.
+
+        Returns:
+            The loss, and what it weighs in the mean over several batches: the labelled pixels it was taken of, or, of
+            a sum, which is brought up to all labelled pixels, its pictures.
+        """
+        few = target[:, ::step, ::step]
+        weight = counted(few).sum()
+        if self.table.reduction == "sum":
+            share = weight / counted(target).sum().clamp(min=1)
+            weight = torch.full_like(weight, len(target))
+            whole = Whole(weight * torch.where(share > 0, share, 1))
+        else:
+            whole = self.whole([few])
+        return self({"out": logits[:, :, ::step, ::step]}, few, whole), weight
 
     def _of(self, logits: Tensor, target: Tensor, whole: Whole) -> Tensor:
         logits = logits.float()

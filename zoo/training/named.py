@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from zoo.errors import PluginError
 from zoo.plan import make
 from zoo.registry import registry
+from zoo.training.loss_table import LossTable, TermTable
 from zoo.training.pixelwise import counted
-from zoo.training.tables import LossTable, TermTable
 
 _KEYS: dict[str, dict[str, str]] = {
     "cross_entropy": {"label_smoothing": "label_smoothing"},

@@ -1,14 +1,14 @@
 """What a run measures on the way, besides its metrics: the validation loss, and mIoU on what it learns from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isfinite, isnan, isqrt
 
 import torch
 from torch import Tensor
 
-from zoo.config import IGNORE
 from zoo.evaluation.confusion import ConfusionMatrix
 from zoo.evaluation.metrics import Metrics
+from zoo.training.loss import Criterion
 
 _ENOUGH = 4096  # pixels of a picture, for an estimate of how a run fares
 _WIDEST = 4
@@ -23,30 +23,28 @@ class ValidationLoss:
     """The loss over a whole split; an `Observer` for `evaluate`.
 
     It is the criterion of the training on the main output, so without auxiliary losses. Of large pictures it takes a
-    pixel of every few, as `every` says. Batches are weighted by their labelled pixels: cross-entropy without class
-    weights comes out as the mean over all these pixels of the split.
+    pixel of every few, as `every` says. Batches are weighted by these pixels, as far as they are labelled:
+    cross-entropy without class weights comes out as the mean over them all. Where it is a sum over the pixels of a
+    picture, it comes out as about the mean of these sums over the pictures of the split.
 
     Args:
-        criterion: Takes logits by name and labels, returns a scalar.
+        criterion: That of the training.
     """
 
-    def __init__(self, criterion: Callable[[Mapping[str, Tensor], Tensor], Tensor]) -> None:
+    def __init__(self, criterion: Criterion) -> None:
         self._criterion = criterion
-        self._total: Tensor | None = None  # (sum of loss · pixels, pixels), on the device
+        self._total: Tensor | None = None  # (sum of loss · weight, sum of weights), on the device
 
     def __call__(self, logits: Tensor, prediction: Tensor, target: Tensor) -> None:
-        step = every(*target.shape[1:])
-        target = target[:, ::step, ::step]
-        pixels = (target != IGNORE).sum().float()
-        loss = self._criterion({"out": logits[:, :, ::step, ::step]}, target)
-        part = torch.stack([loss.detach().float() * pixels, pixels])
+        loss, weight = self._criterion.estimate(logits, target, every(*target.shape[1:]))
+        part = torch.stack([loss.detach().float() * weight, weight.float()])
         self._total = part if self._total is None else self._total + part
 
     def value(self, add: Callable[[Tensor], Tensor] | None = None) -> float | None:
-        """The loss; None where there was no labelled pixel, or it is not finite. `add` sums over processes."""
+        """The loss; None where nothing was measured, or it is not finite. `add` sums over processes."""
         own = torch.zeros(2) if self._total is None else self._total.cpu()
-        total, pixels = (own if add is None else add(own)).tolist()
-        return total / pixels if pixels and isfinite(total) else None
+        total, weight = (own if add is None else add(own)).tolist()
+        return total / weight if weight and isfinite(total) else None
 
 
 class TrainScore:

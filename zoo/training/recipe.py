@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from zoo.errors import OptionError, did_you_mean
 from zoo.training import toml
-from zoo.training.tables import LISTS, Table
+from zoo.training.loss_table import LossTable as LossTable
+from zoo.training.loss_table import TermTable
 from zoo.training.tables import DataTable as DataTable
-from zoo.training.tables import LossTable as LossTable
+from zoo.training.tables import GroupTable, Table
 from zoo.training.tables import ModelTable as ModelTable
 from zoo.training.tables import OptimTable as OptimTable
 from zoo.training.tables import RunTable as RunTable
@@ -24,6 +25,9 @@ from zoo.training.tables import ScheduleTable as ScheduleTable
 
 Tables = dict[str, Any]
 """A recipe before it is checked: table name → key → value, and ``stage``, a list of such."""
+
+LISTS: dict[tuple[str, str], type[Table]] = {("optim", "groups"): GroupTable, ("loss", "terms"): TermTable}
+"""The keys that hold a list of tables."""
 
 FREE_ON_RESUME = frozenset(
     {
