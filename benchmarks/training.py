@@ -170,7 +170,7 @@ def memory(network: str, size: tuple[int, int], batch: int, threads: int) -> flo
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         f"torch.set_num_threads({threads})\n"
         "import training\n"
-        "from zoo.training.log import peak_memory as peak\n"
+        "from zoo.memory import peak_memory as peak\n"
         "training.install()\n"
         f"recipe = training.settings({network!r}, {size!r}, {batch}, 3, amp='none')\n"
         "before = peak()\n"

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.cli._text import count
 from zoo.discovery import discover
 from zoo.manifest import Spec
+from zoo.quantities import count
 from zoo.registry import Registry
 from zoo.signature import takes_encoder
 

@@ -10,7 +10,7 @@ from tiny_world import tiny_net
 from zoo.config import ModelConfig
 from zoo.inference.batch import Asking, predict_file
 from zoo.inference.outputs import Job
-from zoo.training.log import peak_memory
+from zoo.memory import peak_memory
 
 
 def main(source: str, labels: str, tile: str) -> None:

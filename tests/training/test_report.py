@@ -21,6 +21,7 @@ from zoo.report import after
 from zoo.report.course import Course
 from zoo.report.pictures import choose, error
 from zoo.report.report import write_report
+from zoo.report.stages import write_stages_report
 from zoo.training.interrupt import Interrupted
 from zoo.training.log import read_log
 from zoo.training.loop import train
@@ -242,3 +243,7 @@ def test_a_run_in_stages_has_one_page_over_all(tmp_path):
     done = CliRunner().invoke(cli, ["report", str(tmp_path / "run")])
     assert done.output.splitlines()[-1] == str(tmp_path / "run" / "report.html")
     assert (tmp_path / "run" / "report.html").read_text() == page
+    log = tmp_path / "run" / "two" / "metrics.jsonl"
+    log.write_text(re.sub(r'"plugins": \[.*?\]', '"plugins": ["my world.py"]', log.read_text()))
+    words = read(write_stages_report(tmp_path / "run")).words
+    assert f"zoo --plugin 'my world.py' train --recipe {tmp_path}/run/recipe.toml" in words

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from zoo.cli._text import count, printable, table
+from zoo.cli._text import printable, table
+from zoo.quantities import count
 
 
 def lines(record: dict[str, Any], indent: str = "") -> list[str]:

@@ -19,13 +19,6 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def count(number: int | None) -> str:
-    """A number of parameters for people: ``"134.5 M"``."""
-    if number is None:
-        return ""
-    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k" if number >= 1e3 else str(number)
-
-
 def size(count: int | None) -> str:
     """A number of bytes for people: ``"513.0 MiB"``."""
     if count is None:

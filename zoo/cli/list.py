@@ -4,10 +4,11 @@ import json
 
 import click
 
-from zoo.cli._text import count, table
+from zoo.cli._text import table
 from zoo.compatibility import fits
 from zoo.errors import OptionError
 from zoo.manifest import KINDS
+from zoo.quantities import count
 from zoo.registry import registry
 from zoo.signature import takes_encoder
 

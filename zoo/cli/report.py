@@ -24,21 +24,19 @@ def command(run: Path, data: str | None, root: str | None, pictures: int, out: P
     """
     from zoo.cli._progress import progress
     from zoo.errors import ZooError
-    from zoo.report.comparison import run_folders
+    from zoo.report.comparison import stages_of
     from zoo.report.report import write_report
-    from zoo.report.stages import stages_of, write_stages_report
+    from zoo.report.stages import write_stages_report
 
-    folders = run_folders(run)
-    staged = bool(stages_of(run))
-    if out is not None and staged:
-        raise ZooError(f"{run} has {len(folders)} stages with a report each, and one over all; leave out --out")
-    for folder in folders:
-        try:
+    stages = stages_of(run)
+    if out is not None and stages:
+        raise ZooError(f"{run} has {len(stages)} stages with a report each, and one over all; leave out --out")
+    try:
+        for folder in stages or [run]:
             with progress("pictures") as told:
                 path = write_report(folder, data=data, root=root, out=out, each=pictures, progress=told)
-            if staged and folder == folders[-1]:
-                click.echo(path)
-                path = write_stages_report(run)
-        except OSError as error:
-            raise ZooError(f"cannot write the report of {folder}: {error.strerror or error}; choose a --out") from None
-        click.echo(path)
+            click.echo(path)
+        if stages:
+            click.echo(write_stages_report(run))
+    except OSError as error:
+        raise ZooError(f"cannot write the report of {run}: {error.strerror or error}; choose a --out") from None

@@ -113,9 +113,8 @@ def _finite(points: Iterable[Point]) -> list[Point]:
 
 def _range(values: list[float], percent: bool) -> tuple[float, float]:
     """From zero, and not to the top of a single high value at the beginning of a long curve."""
-    low = min(*values, 0.0) if len(values) > 1 else min(values[0], 0.0)
     ordered = sorted(values)
-    high = ordered[-1]
+    low, high = min(ordered[0], 0.0), ordered[-1]
     usual = ordered[floor(0.98 * (len(ordered) - 1))]
     if not percent and len(values) > 50 and high > 3 * usual > 0:
         high = 1.5 * usual

@@ -30,8 +30,9 @@ def _try(folder: Path, watch: Callable[[dict[str, Any]], None] | None, each: int
     if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return
     try:
+        from zoo.report.comparison import stages_of
         from zoo.report.report import write_report
-        from zoo.report.stages import stages_of, write_stages_report
+        from zoo.report.stages import write_stages_report
 
         if stages_of(folder):
             write_stages_report(folder)

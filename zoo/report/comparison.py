@@ -1,6 +1,7 @@
 """Several runs side by side."""
 
 import json
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,12 +58,18 @@ def read_courses(paths: Sequence[Path]) -> list[Course]:
 
 
 def run_folders(path: Path) -> list[Path]:
-    """The folder itself, or those of the stages within it in the order in which they were begun."""
-    if path.is_dir() and not (path / "metrics.jsonl").is_file() and (path / "recipe.toml").is_file():
-        inner = [log.parent for log in path.glob("*/metrics.jsonl") if log.stat().st_size]
-        if inner:
-            return sorted(inner, key=lambda folder: ((folder / "recipe.toml").stat().st_mtime, folder.name))
-    return [path]
+    """The folder itself, or of a run in stages those of the stages that have begun, in their order."""
+    return stages_of(path) or [path]
+
+
+def stages_of(run: Path) -> list[Path]:
+    """The folders of the stages that have begun, in their order; none where it is a run of one stage."""
+    try:
+        stages = tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))["stage"]
+        folders = [run / stage["name"] for stage in stages]
+    except (OSError, ValueError, KeyError, TypeError):  # no recipe, a broken one, or one without stages
+        return []
+    return [folder for folder in folders if _begun(folder / "metrics.jsonl")]
 
 
 def names(courses: Sequence[Course]) -> list[str]:
@@ -122,6 +129,10 @@ def _test(course: Course) -> float | None:
     except (OSError, ValueError) as error:
         raise RunError(f"{course.path / TEST} is not what `zoo eval --out` writes: {error}") from None
     return number(record.get("miou")) if isinstance(record, dict) else None
+
+
+def _begun(log: Path) -> bool:
+    return log.is_file() and log.stat().st_size > 0
 
 
 def _splits(course: Course) -> tuple[str, ...]:

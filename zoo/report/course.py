@@ -1,6 +1,6 @@
 """What a run folder tells of the course of a run."""
 
-import json
+import shlex
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.errors import RunError
+from zoo.training.log import read_log
 
 Point = tuple[float, float]
 
@@ -35,10 +36,9 @@ class Course:
             RunError: It is not a run folder, or nothing has happened in it yet.
         """
         try:
-            lines = (path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+            records = tuple(read_log(path / "metrics.jsonl"))
         except OSError:
             raise RunError(f"{path} is no run folder: there is no metrics.jsonl in it") from None
-        records = tuple(record for line in lines if (record := _record(line)))
         if not records:
             raise RunError(f"{path} holds no run yet: its metrics.jsonl is empty")
         try:
@@ -64,6 +64,11 @@ class Course:
     def opening(self) -> dict[str, Any]:
         """What runs where, as it was last begun or resumed."""
         return next((record for record in reversed(self.records) if record["kind"] in ("start", "resume")), {})
+
+    def command(self, *words: str) -> str:
+        """A command line of Zoo, with the plugins that the run was given."""
+        plugins = [part for path in self.opening.get("plugins", ()) for part in ("--plugin", str(path))]
+        return shlex.join(["zoo", *plugins, *words])
 
     @property
     def resumed(self) -> int:
@@ -152,12 +157,3 @@ def number(given: Any) -> float | None:
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
     return given if isfinite(given) else None
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    fit = isinstance(record, dict) and isinstance(record.get("kind"), str) and isinstance(record.get("step"), int)
-    return record if fit else None

@@ -8,10 +8,11 @@ from typing import Any
 
 from zoo.html.curves import Curve, chart
 from zoo.html.page import command, page
+from zoo.quantities import percent
 from zoo.report import comparison
 from zoo.report.comparison import Row
 from zoo.report.course import Course
-from zoo.report.sections import duration, percent
+from zoo.report.sections import duration
 
 _MISSING = "–"
 
@@ -83,7 +84,7 @@ def html(courses: Sequence[Course]) -> str:
         f"<h1>{title}</h1>",
         "".join(f'<p class="soft">{escape(note)}.</p>' for note in comparison.notes(courses)),
         overview(comparison.rows(courses)),
-        f"<h2>Curves</h2>\n{_curves(courses)}",
+        f"<h2>Curves</h2>\n{curves(courses, [0] * len(courses))}",
         _classes(courses),
         _settings(courses),
         "<h2>Where they are</h2>\n" + command("\n".join(str(course.path) for course in courses)),
@@ -120,23 +121,29 @@ def _number(place: int, *, best: bool = False) -> str:
     return f' class="{" ".join(names)}"' if names else ""
 
 
-def _curves(courses: Sequence[Course]) -> str:
+def curves(courses: Sequence[Course], starts: Sequence[int]) -> str:
+    """Losses and mIoU of all runs over each other, in HTML; each begins at its own step, one of `starts`."""
     called = comparison.names(courses)
 
     def overlay(title: str, kind: str, key: str, percent: bool = False) -> str:
-        curves = [
-            Curve(name, course.curve(kind, key), dots=kind == "eval", number=place)
-            for place, (name, course) in enumerate(zip(called, courses, strict=True))
+        drawn = [
+            Curve(
+                name,
+                [(step + start, value) for step, value in course.curve(kind, key)],
+                dots=kind == "eval",
+                number=place,
+            )
+            for place, (name, course, start) in enumerate(zip(called, courses, starts, strict=True))
         ]
-        return chart(curves, title=title, percent=percent)
+        return chart(drawn, title=title, percent=percent)
 
-    drawn = (
+    charts = (
         overlay("Training loss", "train", "loss"),
         overlay("Validation loss", "eval", "val_loss"),
         overlay("Training mIoU", "eval", "train_miou", percent=True),
         overlay("Validation mIoU", "eval", "miou", percent=True),
     )
-    return f'<div class="plots">\n{"".join(drawn)}</div>'
+    return f'<div class="plots">\n{"".join(charts)}</div>'
 
 
 def _classes(courses: Sequence[Course]) -> str:

@@ -1,6 +1,5 @@
 """``report.html``: a run on one page."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -14,6 +13,7 @@ from zoo.files import atomic_path
 from zoo.html.page import chip, command, figure, page, pairs
 from zoo.html.pictures import VOID
 from zoo.labels import class_colors
+from zoo.quantities import percent
 from zoo.report import sections
 from zoo.report.course import Course, number
 from zoo.report.pictures import Shown, gallery, show
@@ -178,13 +178,13 @@ def _figures(course: Course, seen: Seen) -> str:
     measured = seen.measured.metrics.to_json() if seen.measured else {}
     numbers = {key: number(best.get(key, measured.get(key))) for key in ("miou", "pixel_acc", "mean_acc", "fw_iou")}
     shown = [
-        figure(f"{sections.percent(numbers['miou'])} %", f"best mean IoU, step {best.get('step', '–')}"),
-        figure(f"{sections.percent(numbers['pixel_acc'])} %", "pixel accuracy"),
-        figure(f"{sections.percent(numbers['mean_acc'])} %", "mean accuracy"),
-        figure(f"{sections.percent(numbers['fw_iou'])} %", "frequency-weighted IoU"),
+        figure(f"{percent(numbers['miou'])} %", f"best mean IoU, step {best.get('step', '–')}"),
+        figure(f"{percent(numbers['pixel_acc'])} %", "pixel accuracy"),
+        figure(f"{percent(numbers['mean_acc'])} %", "mean accuracy"),
+        figure(f"{percent(numbers['fw_iou'])} %", "frequency-weighted IoU"),
     ]
     if seen.measured:
-        shown.append(figure(f"{sections.percent(seen.measured.metrics.mean_dice)} %", "mean Dice"))
+        shown.append(figure(f"{percent(seen.measured.metrics.mean_dice)} %", "mean Dice"))
     parameters = number(course.opening.get("parameters"))
     if parameters is not None:
         shown.append(figure(f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters:,.0f}", "parameters"))
@@ -222,12 +222,11 @@ def _pictures(seen: Seen) -> str:
 
 def _commands(course: Course) -> str:
     run = str(course.path)
-    plugins = [part for path in course.opening.get("plugins", ()) for part in ("--plugin", str(path))]
-    repeat = shlex.join(["zoo", *plugins, "train", "--recipe", f"{run}/recipe.toml", "--out", f"{run}-again"])
+    repeat = course.command("train", "--recipe", f"{run}/recipe.toml", "--out", f"{run}-again")
     shown = [("To repeat it, with every setting above", repeat)]
     if not course.finished:
-        shown.append(("To continue it", shlex.join(["zoo", *plugins, "train", "--out", run, "--resume"])))
-    shown.append(("To use it", shlex.join(["zoo", "predict", f"{run}/best.safetensors", "PICTURE", "--out", "FOLDER"])))
+        shown.append(("To continue it", course.command("train", "--out", run, "--resume")))
+    shown.append(("To use it", course.command("predict", f"{run}/best.safetensors", "PICTURE", "--out", "FOLDER")))
     lines = "\n".join(f'<p class="small soft">{what}</p>{command(text)}' for what, text in shown)
     return f"<h2>Commands</h2>\n{lines}"
 

@@ -8,6 +8,7 @@ from zoo.evaluation.metrics import Metrics
 from zoo.html.curves import Curve, chart
 from zoo.html.page import bar, chip
 from zoo.labels import class_colors
+from zoo.quantities import percent
 from zoo.report.course import Course, number
 
 STYLE = """
@@ -143,11 +144,6 @@ def _mistakes(names: list[str], shares: list[list[float]], counts: list[list[int
         for pixels, i, j in found
     )
     return f'\n<p class="small">What costs the most:</p><ul class="small">{lines}</ul>'
-
-
-def percent(value: float | None) -> str:
-    """A share of 1 as ``"49.2"``; a dash where there is none."""
-    return "–" if value is None or value != value else f"{value * 100:.1f}"
 
 
 def duration(seconds: float | None) -> str:

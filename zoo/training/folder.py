@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,13 +98,16 @@ class RunFolder:
             wanted["model"].setdefault("in_channels", before["model"]["in_channels"])
         wanted["data"]["name"] = before["data"]["name"] if same_data(stored, given) else wanted["data"]["name"]
         recipe = recipes.build(wanted)
-        changed = [line for line in recipes.differences(stored, recipe) if line.partition(":")[0] not in FREE_ON_RESUME]
+        self.require_kept(departures(stored, recipe))
+        return recipe
+
+    def require_kept(self, changed: Sequence[str]) -> None:
+        """Raise `RunError` where a resumed run would change these settings; see `departures`."""
         if changed:
             raise RunError(
                 f"{self.path} was begun with other settings ({'; '.join(changed)}); a resumed run keeps them. "
                 "Leave them out, or start a new run with another --out"
             )
-        return recipe
 
     def tidy(self) -> None:
         """Remove the unfinished files of a process that was killed while it saved."""
@@ -126,6 +129,11 @@ class RunFolder:
                 self._made.append(path)
         if not self.path.is_dir():
             raise NotADirectoryError(None, "it is a file, not a folder")
+
+
+def departures(stored: Recipe, wanted: Recipe) -> list[str]:
+    """What a resumed run would change that it must keep, as `zoo.training.recipe.differences` puts it."""
+    return [line for line in recipes.differences(stored, wanted) if line.partition(":")[0] not in FREE_ON_RESUME]
 
 
 def same_data(one: Recipe, other: Recipe) -> bool:

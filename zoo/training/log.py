@@ -7,6 +7,7 @@ Every record has `kind` and `step` (steps taken so far). The kinds in the file:
 * ``train``: `loss` (mean since the last such line), `lr`, `epoch`, `images_per_second` (training only);
 * ``eval``: `miou`, `pixel_acc`, `mean_acc`, `fw_iou`, `iou` by class, `seconds`, `best` (whether it is the best yet),
   `val_loss` (see `ValidationLoss`), `train_miou` (see `TrainScore`; since the last evaluation);
+* ``stop``: `why` it cannot go on;
 * ``end``: `images_per_second` over the whole process, `peak_memory` in bytes, `seconds`, `best_miou`, `best_step`.
 
 A watcher also gets ``step`` (after every step), ``evaluating`` (`done` of `total` pictures), ``warning`` (`text`) and
@@ -15,7 +16,6 @@ A watcher also gets ``step`` (after every step), ``evaluating`` (`done` of `tota
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -71,24 +71,17 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[Record]:
-    """All whole records of a log."""
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]
+    """All records of a log; lines that make no sense, as the half one of a killed process, are passed over."""
+    return [record for line in path.read_bytes().split(b"\n") if (record := _record(line))]
 
 
-def peak_memory() -> int | None:
-    """The most memory this process has held, in bytes; None where the system does not say."""
-    try:  # Linux also lets a process inherit the peak of the one that started it; this one is its own
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
-    except (OSError, ValueError, StopIteration):
-        pass
+def _record(line: bytes) -> Record | None:
     try:
-        import resource
-    except ImportError:  # Windows
+        record = json.loads(line)
+    except ValueError:
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    fit = isinstance(record, dict) and isinstance(record.get("kind"), str) and isinstance(record.get("step"), int)
+    return record if fit else None
 
 
 def _kept(file: BinaryIO, state: Progress) -> int:

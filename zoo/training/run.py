@@ -11,6 +11,7 @@ import torch
 from zoo.data.loader import Batch
 from zoo.errors import RunError
 from zoo.evaluation.metrics import Metrics
+from zoo.memory import peak_memory
 from zoo.model import SegmentationModel
 from zoo.training import prepare
 from zoo.training.clock import Clock
@@ -19,7 +20,7 @@ from zoo.training.environment import environment
 from zoo.training.folder import RunFolder
 from zoo.training.interrupt import Interrupted, StopRequest
 from zoo.training.keeper import Keeper
-from zoo.training.log import Record, Report, peak_memory
+from zoo.training.log import Record, Report
 from zoo.training.loss import class_weights
 from zoo.training.measured import Measured
 from zoo.training.norm import lone_values_allowed

@@ -10,12 +10,12 @@ from zoo.errors import RunError
 from zoo.files import atomic_path
 from zoo.report.after import report_after
 from zoo.training import prepare, recipe, stages, toml
-from zoo.training.folder import RunFolder, writing
+from zoo.training.folder import RunFolder, departures, writing
 from zoo.training.log import Report
 from zoo.training.loop import Result, train
 from zoo.training.parallel.opening import goes_on
 from zoo.training.parallel.team import joined
-from zoo.training.recipe import FREE_ON_RESUME, Tables
+from zoo.training.recipe import Tables
 from zoo.training.stages import Stage
 
 
@@ -51,7 +51,7 @@ def train_stages(
                 done, begun = team.share((any(one.holds_run for one in following), inner.recipe.is_file()))
                 if done:
                     continue  # the next one has begun
-                if report is not None:
+                if report is not None and team.lead:
                     report({"kind": "stage", "step": 0, "name": stage.name, "number": number, "of": len(plan)})
                 result = train(stage.recipe, inner.path, resume=begun, report=report)
         with team.together():
@@ -87,16 +87,12 @@ def _reconcile(folder: RunFolder, plan: list[Stage]) -> None:
     if [stage.name for stage in before] != [stage.name for stage in plan]:
         names = ", ".join(stage.name for stage in before)
         raise RunError(f"{folder.path} was begun with other stages ({names}); a resumed run keeps them")
-    changed: list[str] = []
-    for old, new in zip(before, plan, strict=True):
-        for line in recipe.differences(old.recipe, new.recipe):
-            if line.partition(":")[0] not in FREE_ON_RESUME:
-                changed.append(f"stage.{new.name}.{line}")
-    if changed:
-        raise RunError(
-            f"{folder.path} was begun with other settings ({'; '.join(changed)}); a resumed run keeps them. "
-            "Leave them out, or start a new run with another --out"
-        )
+    changed = [
+        f"stage.{new.name}.{line}"
+        for old, new in zip(before, plan, strict=True)
+        for line in departures(old.recipe, new.recipe)
+    ]
+    folder.require_kept(changed)
 
 
 @contextmanager

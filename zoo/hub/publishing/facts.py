@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from zoo import quantities
 from zoo.config import Color, ModelConfig
 from zoo.errors import CheckpointError
 from zoo.hub.record import Record
 from zoo.labels import class_colors, class_names
+from zoo.quantities import percent as percent
 
 METRICS = (
     ("miou", "mean_iou", "mean IoU"),
@@ -21,11 +23,6 @@ _WEAK = 0.3
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*")
 
 
-def percent(value: Any) -> str:
-    """A share of 1 as ``"49.2"``; a dash where there is no number."""
-    return f"{value * 100:.1f}" if isinstance(value, int | float) and not isinstance(value, bool) else "–"
-
-
 def size(count: int | None) -> str:
     """Bytes for people: ``"42.9 MiB"``."""
     if count is None:
@@ -37,9 +34,7 @@ def size(count: int | None) -> str:
 
 def amount(count: Any) -> str:
     """A number of parameters for people; empty where it is not known."""
-    if not isinstance(count, int) or isinstance(count, bool):
-        return ""
-    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count / 1e3:.0f} k" if count >= 1e3 else str(count)
+    return quantities.count(count) if isinstance(count, int) and not isinstance(count, bool) else ""
 
 
 def table(record: Record, key: str) -> Mapping[str, Any]:

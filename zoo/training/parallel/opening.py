@@ -10,9 +10,10 @@ from torch import Tensor
 from zoo.config import ModelConfig
 from zoo.errors import RunError
 from zoo.model import SegmentationModel
+from zoo.report.comparison import run_folders
+from zoo.report.course import Course
 from zoo.training import prepare, state
 from zoo.training.folder import RunFolder
-from zoo.training.log import read_log
 from zoo.training.loss import Criterion, class_weights
 from zoo.training.optimizer import build_optimizer
 from zoo.training.parallel import launch
@@ -24,17 +25,17 @@ from zoo.training.recipe import Recipe
 def goes_on(folder: RunFolder) -> bool:
     """Whether a launcher has started this run again, so that it is resumed without being asked to be.
 
-    That is so after a process died, and where the last part of the run was of a launch of the same name.
+    That is so where the last part of the run, or of its last stage, was of a launch of the same name; where it has
+    not begun, or launches have no names, after a process died.
     """
     if not folder.recipe.is_file():
         return False
-    if launch.restarted():
-        return True
     name = launch.launch_name()
-    if name is None or not folder.log.is_file():
-        return False
-    openings = [record for record in read_log(folder.log) if record["kind"] in ("start", "resume")]
-    return bool(openings) and openings[-1].get("launch") == name
+    try:
+        opening = Course.read(run_folders(folder.path)[-1]).opening
+    except RunError:  # its log is empty yet
+        opening = {}
+    return opening.get("launch") == name if name and opening else launch.restarted()
 
 
 def read_state(folder: RunFolder, team: Team) -> dict[str, object] | None:

@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from zoo.model import SegmentationModel
 from zoo.training.parallel.norm import average_statistics
-from zoo.training.parallel.spread import Spread, Whole
+from zoo.training.parallel.spread import Gathered, Spread
 from zoo.training.parallel.team import Team
 from zoo.training.recompute import blocks
 
@@ -51,8 +51,8 @@ class Shards(Spread):
     def length(self, norm: Tensor) -> float:
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
-    def whole(self, model: SegmentationModel) -> SegmentationModel | Whole:
-        return Whole(_full(model.state_dict(), self._team.lead), model)
+    def whole(self, model: SegmentationModel) -> SegmentationModel | Gathered:
+        return Gathered(_full(model.state_dict(), self._team.lead), model)
 
     def whole_state(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = _full(state, self._team.lead)

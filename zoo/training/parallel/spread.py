@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoo.training.recipe import Recipe
 
 
-class Whole:
+class Gathered:
     """A model as it is saved: all its tensors, in full.
 
     Attributes:
@@ -59,7 +59,7 @@ class Spread:
         """The number in what `clip_grad_norm_` returned."""
         return float(norm)
 
-    def whole(self, model: SegmentationModel) -> SegmentationModel | Whole:
+    def whole(self, model: SegmentationModel) -> SegmentationModel | Gathered:
         """`model` in full, for saving. All processes call this; what the lead gets counts."""
         return model
 
