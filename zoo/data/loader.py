@@ -48,6 +48,7 @@ class TrainLoader:
         workers: int,
         pin_memory: bool,
         part: tuple[int, int] = (0, 1),
+        replacement: bool = False,
     ) -> None:
         self._samples = _Augmented(dataset, transform, seed)
         self._length = len(dataset)
@@ -55,6 +56,7 @@ class TrainLoader:
         self._seed = seed
         self._workers = workers
         self._pin_memory = pin_memory
+        self._replacement = replacement
         number, parts = part
         self._part = slice(batch_size * number // parts, batch_size * (number + 1) // parts)
         self.steps_per_epoch = max(self._length // batch_size, 1)
@@ -91,6 +93,10 @@ class TrainLoader:
         """What an epoch reads, in order."""
         needed = self.steps_per_epoch * self._batch_size
         keys: list[_Key] = []
+        if self._replacement:
+            generator = torch.Generator().manual_seed(_seed_of(self._seed, "order", epoch))
+            drawn = torch.randint(self._length, (needed,), generator=generator).tolist()
+            return [_Key(epoch, turn, i) for turn, i in enumerate(drawn)]
         for turn in range(-(-needed // self._length)):
             generator = torch.Generator().manual_seed(_seed_of(self._seed, "order", epoch, turn))
             keys += [_Key(epoch, turn, i) for i in torch.randperm(self._length, generator=generator).tolist()]
@@ -106,6 +112,7 @@ def train_loader(
     workers: int = 0,
     pin_memory: bool = False,
     part: tuple[int, int] = (0, 1),
+    replacement: bool = False,
 ) -> TrainLoader:
     """Make the batches of a training run.
 
@@ -119,6 +126,7 @@ def train_loader(
         pin_memory: Put batches into pinned memory, for a GPU.
         part: (i, n): of every batch only the i-th of n parts, counted from 0, about equally large. Together they are
             the batches, whatever n is.
+        replacement: Draw every sample from all of them, so that an epoch may show one twice and another never.
 
     Raises:
         DataError: An empty data set, or a batch size or number of workers that makes no sense.
@@ -135,12 +143,19 @@ def train_loader(
     if workers < 0:
         raise DataError(f"workers is {workers}; 0 (read in this process) or more is expected")
     return TrainLoader(
-        dataset, transform, batch_size=batch_size, seed=seed, workers=workers, pin_memory=pin_memory, part=part
+        dataset,
+        transform,
+        batch_size=batch_size,
+        seed=seed,
+        workers=workers,
+        pin_memory=pin_memory,
+        part=part,
+        replacement=replacement,
     )
 
 
 class _Key(NamedTuple):
-    """A sample as one epoch sees it; `turn` counts the repetitions of a set smaller than a batch."""
+    """A sample as one epoch sees it; `turn` tells apart the times that it sees the same one."""
 
     epoch: int
     turn: int

@@ -18,6 +18,7 @@ from zoo.data.crops import ObjectCrops, ProposalCrops
 from zoo.data.dataset import SegmentationDataset
 from zoo.data.inspection import Inspection, inspect
 from zoo.data.loader import TrainLoader, train_loader
+from zoo.data.repeated import Repeated
 from zoo.data.selective import require_selective_search
 from zoo.data.transforms import train_transform
 from zoo.errors import DataError
@@ -116,6 +117,8 @@ def _splits(recipe: Recipe) -> tuple[SegmentationDataset, SegmentationDataset]:
 
 
 def _cropped(train: SegmentationDataset, recipe: Recipe) -> SegmentationDataset:
+    if recipe.data.repeat:
+        train = Repeated(train, recipe.data.repeat)
     if recipe.data.crops == "none":
         return train
     if recipe.data.crops == "objects":
@@ -176,6 +179,7 @@ def make_loader(recipe: Recipe, data: Data, device: torch.device, team: Team = A
         workers=workers,
         pin_memory=device.type == "cuda",
         part=(team.rank, team.size),
+        replacement=table.order == "replacement",
     )
 
 

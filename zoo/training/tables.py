@@ -51,6 +51,9 @@ class DataTable(Table):
         name: A registered data set or a folder.
         train: Split to learn from.
         val: Split that chooses the best weights.
+        order: ``"shuffle"``: an epoch shows every picture once; ``"replacement"``: each is drawn from all, as in Caffe's
+            FCN.
+        repeat: Class → how often an epoch shows a picture that holds it, as ``{ bicycle = 2 }``; 1 for all others.
         crops: What is cut out of the training pictures beforehand, as for DeconvNet: ``"objects"``, each by itself, or
             ``"proposals"``, windows that cover one; see `zoo.data.crops`.
         proposals: Where those windows come from: ``"windows"`` all over the picture, or ``"selective_search"``, for
@@ -73,6 +76,8 @@ class DataTable(Table):
     train: str = "train"
     val: str = "val"
     batch_size: int = Field(default=8, ge=1)
+    order: Literal["shuffle", "replacement"] = "shuffle"
+    repeat: dict[str, Annotated[int, Field(ge=1)]] = {}
     crops: Literal["none", "objects", "proposals"] = "none"
     proposals: Literal["windows", "selective_search"] = "windows"
     crop: Annotated[tuple[Side, Side], BeforeValidator(_both_sides)] | Literal["auto", "full"] = "auto"
