@@ -3,8 +3,8 @@
     python examples/compare_students.py --data camvid --out runs/students --steps 4000
 
 DATA is a registered name or a folder; its pictures are scaled to 128 × 128 first, as the students did. Every model gets
-a run folder with a report, one per seed; the tables are OUT/table.txt, .md, .csv, .html, and of several seeds OUT/seeds.txt
-has the mean and the standard deviation. Stopped, the same command goes on.
+a run folder with a report, one per seed; the tables are OUT/table.txt, .md, .csv, .html, and of several seeds
+OUT/seeds.txt has the mean and the standard deviation. Stopped, the same command goes on.
 """
 
 import argparse

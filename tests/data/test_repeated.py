@@ -28,13 +28,15 @@ def test_the_most_frequent_class_of_a_picture_decides() -> None:
     repeated = Repeated(Marked(), {"chair": 2, "sofa": 3})
     assert repeated.indices == [0, 1, 1, 2, 2, 2, 3, 3, 3, 4]
     assert [int(repeated[index].image[0, 0, 0]) for index in range(len(repeated))] == repeated.indices
-    assert repeated.label(9) == "train/00004" and repeated.size(9) == (1, 2)
+    assert repeated.label(9) == "train/00004"
+    assert repeated.size(9) == (1, 2)
     assert repeated.labels(8).tolist() == [[1, 2]]
-    assert repeated.classes == Marked.classes and repeated.split == "train"
+    assert (repeated.classes, repeated.split) == (Marked.classes, "train")
 
 
 def test_a_name_that_is_no_class_is_mentioned(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "zoo"):
         repeated = Repeated(Marked(), {"chairs": 2, "bicycle": 5})
     assert repeated.indices == [0, 1, 2, 3, 4]
-    assert "Did you mean 'chair'?" in caplog.text and "bicycle" in caplog.text
+    assert "Did you mean 'chair'?" in caplog.text
+    assert "bicycle" in caplog.text

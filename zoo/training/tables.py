@@ -51,8 +51,7 @@ class DataTable(Table):
         name: A registered data set or a folder.
         train: Split to learn from.
         val: Split that chooses the best weights.
-        order: ``"shuffle"``: an epoch shows every picture once; ``"replacement"``: each is drawn from all, as in Caffe's
-            FCN.
+        order: ``"shuffle"``: an epoch shows every picture once; ``"replacement"``: each is drawn from all, as for FCN.
         repeat: Class → how often an epoch shows a picture that holds it, as ``{ bicycle = 2 }``; 1 for all others.
         crops: What is cut out of the training pictures beforehand, as for DeconvNet: ``"objects"``, each by itself, or
             ``"proposals"``, windows that cover one; see `zoo.data.crops`.
