@@ -144,6 +144,22 @@ def test_jitter_against_its_definition(kind: str, place: int) -> None:
     assert (changed - expected.clamp(0, 255)).abs().max() <= 0.51
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_jitter_of_all_three_against_its_definition(channels: int) -> None:
+    random = np.random.default_rng(channels)
+    values = random.integers(0, 256, (channels, 40, 30)).astype(np.uint8)
+    expected = values.astype(np.float64)
+    if channels >= 3:
+        grey = expected[:3].mean(0)
+        expected[:3] = (expected[:3] - grey) * 1.4 + grey
+    expected = ((expected - expected.mean()) * 1.5 + expected.mean()) * 0.9
+    factors = {"brightness": 0.9, "contrast": 1.5, "saturation": 1.4}
+    changed = Jitter(0.5).transform(tv_tensors.Image(torch.from_numpy(values)), factors).numpy()
+    assert changed.min() == 0
+    assert changed.max() == 255
+    assert np.abs(changed - expected.clip(0, 255)).max() <= 0.501
+
+
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_numbers_of_channels(channels: int) -> None:
     sample = Sample(

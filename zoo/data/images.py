@@ -58,10 +58,12 @@ def picture_tensor(picture: Image.Image, channels: int = 3, name: str = "the pic
         picture = _eight_bits(picture)
     elif picture.mode == "P" and isinstance(picture.info.get("transparency"), bytes):
         picture = picture.convert("RGBA")  # straight to RGB makes Pillow warn
-    array = np.array(picture.convert(_MODES[channels]))  # a copy: torch wants to own writable memory
-    if array.ndim == 2:
-        array = array[..., None]
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+    if picture.mode != _MODES[channels]:
+        picture = picture.convert(_MODES[channels])
+    planes = np.empty((channels, picture.height, picture.width), np.uint8)
+    for plane, channel in zip(planes, picture.split(), strict=True):
+        plane[...] = np.asarray(channel)  # twice as fast as an array (H, W, C) that is then turned
+    return torch.from_numpy(planes)
 
 
 def image_size(path: PathLike) -> tuple[int, int]:
@@ -129,7 +131,7 @@ def labels_of_colors(colors: NDArray[Any], labels: Mapping[Color, int], path: Pa
         labels: Colour → label, 255 for none.
         path: Whose mask it is, for the `DataError` about another colour.
     """
-    codes = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    codes = color_codes(colors)
     found, inverse = np.unique(codes, return_inverse=True)
     known = {(r << 16) + (g << 8) + b: label for (r, g, b), label in labels.items()}
     meant = np.array([known.get(int(code), -1) for code in found])
@@ -138,6 +140,12 @@ def labels_of_colors(colors: NDArray[Any], labels: Mapping[Color, int], path: Pa
     if bool((colors == colors[..., :1]).all()):
         return None
     raise DataError(f"{path}: {_unknown_color(codes, found[meant < 0], len(labels))}")
+
+
+def color_codes(colors: NDArray[Any]) -> NDArray[np.int32]:
+    """One number for each colour of (H, W, 3): red · 2¹⁶ + green · 2⁸ + blue."""
+    codes: NDArray[np.int32] = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    return codes
 
 
 def write_labels(

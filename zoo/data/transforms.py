@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from zoo.config import IGNORE, IMAGENET_MEAN
@@ -142,15 +143,14 @@ class RandomScaleCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no
         }
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        part = F.crop(inpt, *params["source"])
-        if params["target"] != params["source"][2:]:
-            if isinstance(part, tv_tensors.Mask):
-                part = tv_tensors.wrap(_nearest(part, params["target"]), like=part)
-            else:
-                part = F.resize(part, params["target"], antialias=True)
+        top, left, height, width = params["source"]
+        part = inpt.as_subclass(Tensor)[..., top : top + height, left : left + width]
+        if params["target"] != [height, width]:
+            nearest = isinstance(inpt, tv_tensors.Mask)
+            part = _nearest(part, params["target"]) if nearest else F.resize_image(part, params["target"])
         if any(params["padding"]):
-            part = F.pad(part, params["padding"], fill=filling(part, self.fill))
-        return part
+            part = _framed(part, params["padding"], filling(inpt, self.fill))
+        return tv_tensors.wrap(part.to(inpt.dtype), like=inpt)
 
 
 class Jitter(v2.Transform):  # type: ignore[misc]
@@ -173,15 +173,22 @@ class Jitter(v2.Transform):  # type: ignore[misc]
 
 
 def recoloured(image: tv_tensors.Image, brightness: float, contrast: float, saturation: float) -> tv_tensors.Image:
-    """A uint8 picture (C, H, W) with its brightness, contrast and saturation multiplied by factors."""
+    """A uint8 picture (C, H, W) with its brightness, contrast and saturation multiplied by factors.
+
+    Saturation is the distance from the mean of a pixel's colours, which it leaves as it is; contrast the distance from
+    the mean of the picture.
+    """
     picture = image.as_subclass(Tensor).float()
-    color = picture[:3]
-    if len(color) == 3:
-        grey = color.mean(dim=0, keepdim=True)
-        color.sub_(grey).mul_(saturation).add_(grey)
-    middle = picture.mean(dim=(1, 2), keepdim=True).mean()
-    picture.sub_(middle).mul_(contrast).add_(middle).mul_(brightness)
-    changed: tv_tensors.Image = tv_tensors.wrap(picture.round_().clamp_(0, 255).to(torch.uint8), like=image)
+    gain = brightness * contrast
+    offset = brightness * (1 - contrast) * float(picture.mean()) + 0.5  # what is cut off in the end is then rounded
+    colors = 3 if len(picture) >= 3 else 0
+    if colors:
+        red, green, blue = picture[:3]
+        grey = (red + green).add_(blue).mul_(gain * (1 - saturation) / 3).add_(offset)
+        picture[:3].mul_(gain * saturation).add_(grey)
+    picture[colors:].mul_(gain).add_(offset)
+    levels = picture.clamp_(0, 255).numpy().astype(np.uint8)  # three times as fast as torch
+    changed: tv_tensors.Image = tv_tensors.wrap(torch.from_numpy(levels), like=image)
     return changed
 
 
@@ -195,10 +202,29 @@ def _window(size: int, window: int, factor: float, place: float, pad_place: floa
 
 
 def _nearest(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """Labels at the pixel centres of the new grid; plain "nearest" is half a pixel off the picture's sampling."""
-    plain = mask.as_subclass(Tensor).to(torch.uint8)[None]
-    scaled: Tensor = F.resize(plain, list(size), interpolation=InterpolationMode.NEAREST_EXACT)
-    return scaled[0].to(mask.dtype)
+    """Labels (uint8) at the pixel centres of the new grid; plain "nearest" would be half a pixel off the picture's.
+
+    As torch's "nearest-exact", which takes three times as long.
+    """
+    rows, columns = (
+        ((np.arange(new, dtype=np.float32) + np.float32(0.5)) * np.float32(old / new)).astype(np.intp).clip(max=old - 1)
+        for old, new in zip(mask.shape, size, strict=True)
+    )
+    return torch.from_numpy(mask.to(torch.uint8).numpy().take(rows, 0).take(columns, 1))
+
+
+def _framed(part: Tensor, padding: Sequence[int], fill: float | list[float]) -> Tensor:
+    """The picture or mask with `padding` (left, top, right, bottom) of one colour around it."""
+    left, top, right, bottom = padding
+    height, width = part.shape[-2:]
+    whole = part.new_empty((*part.shape[:-2], top + height + bottom, left + width + right))
+    if isinstance(fill, float):
+        whole.fill_(fill)
+    else:
+        for channel, value in enumerate(fill):
+            whole[..., channel, :, :] = value
+    whole[..., top : top + height, left : left + width] = part
+    return whole
 
 
 def filling(item: Tensor, color: Sequence[float] | None = None) -> float | list[float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.config import IGNORE, Color
 from zoo.data.dataset import SegmentationDataset
-from zoo.data.images import read_image, read_raw_mask
+from zoo.data.images import color_codes, read_image, read_raw_mask
 from zoo.data.labels import Labelling
 from zoo.data.layouts import Pair
 from zoo.errors import DataError
@@ -137,8 +137,7 @@ def _count(values: NDArray[np.integer[Any]]) -> dict[int, int]:
 
 
 def _colors(raw: NDArray[np.integer[Any]]) -> dict[Color, int]:
-    codes = raw.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
-    found, counts = np.unique(codes, return_counts=True)
+    found, counts = np.unique(color_codes(raw), return_counts=True)
     first = np.argsort(-counts, kind="stable")[: MOST_COLORS + 1]
     return {
         (int(c) >> 16, int(c) >> 8 & 255, int(c) & 255): int(n)
