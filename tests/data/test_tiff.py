@@ -24,7 +24,7 @@ def check(path, expected):
     picture.close()
 
 
-@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate", "tiff_deflate"])
+@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate", "tiff_deflate", "tiff_lzw", "packbits"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])
 @pytest.mark.parametrize("strip", [1, 10_000, 1 << 20])
 def test_files_of_pillow(tmp_path, mode, compression, strip):
@@ -103,6 +103,16 @@ def test_every_layout(tmp_path, order, big, tile, how, dtype):
     check(tmp_path / "a.tif", array if dtype == np.uint8 else (array // 257).astype(np.uint8))
 
 
+@pytest.mark.parametrize("strip", [1000, 1 << 20])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_lzw_of_differences(tmp_path, dtype, strip):
+    array = RANDOM.integers(0, np.iinfo(dtype).max + 1, (37, 53)).astype(dtype)
+    Image.fromarray(array).save(tmp_path / "a.tif", compression="tiff_lzw", tiffinfo={317: 2}, strip_size=strip)
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.tag_v2[317] == 2
+    check(tmp_path / "a.tif", (array if dtype == np.uint8 else (array // 257).astype(np.uint8))[..., None])
+
+
 def test_white_is_zero(tmp_path):
     array = RANDOM.integers(0, 256, (37, 53, 1), dtype=np.uint8)
     by_hand(tmp_path / "a.tif", array, extra={262: 0}.items())
@@ -112,7 +122,8 @@ def test_white_is_zero(tmp_path):
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ({259: 5}, "compression 5"),
+        ({259: 7}, "compression 7"),
+        ({259: 5, 256: 10_000, 257: 10_000, 278: 10_000}, "compression 5 in one piece"),
         ({262: 6}, "colours of kind 6"),
         ({274: 6}, "a turned picture"),
         ({284: 2}, "one after the other"),
@@ -140,3 +151,22 @@ def test_damaged_files(tmp_path):
     path.write_bytes(whole[:40] + b"\xff" * 60 + whole[100:])
     with pytest.raises(DataError, match="cannot be unpacked"):
         TiffPicture(path).read(0, 37, 0, 53)
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8])
+@pytest.mark.parametrize(("tag", "value"), [(279, 1 << 62), (273, 1 << 62), (273, (1 << 64) - 1)])
+def test_a_damaged_table_asks_for_nothing_that_is_not_there(tmp_path, compression, tag, value):
+    array = np.zeros((37, 53, 1), np.uint8)
+    by_hand(tmp_path / "a.tif", array, big=True, extra={259: compression, tag: value}.items())
+    picture = TiffPicture(tmp_path / "a.tif")
+    if compression == 1 and tag == 279:  # nobody needs the length of what is not compressed
+        assert np.array_equal(picture.read(0, 37, 0, 53), array)
+        return
+    with pytest.raises(DataError, match="damaged"):
+        picture.read(0, 37, 0, 53)
+
+
+def test_a_table_that_is_too_short_is_damaged(tmp_path):
+    by_hand(tmp_path / "a.tif", np.zeros((37, 53, 1), np.uint8), tile=16, deflate=True, extra={325: [9, 9]}.items())
+    with pytest.raises(DataError, match="damaged"):
+        TiffPicture(tmp_path / "a.tif").read(0, 37, 0, 53)
