@@ -124,6 +124,12 @@ def test_short_side():
     assert all(abs(shape[1] - shape[0] * 80 / 64) <= 0.5 for shape in shapes)
 
 
+@pytest.mark.parametrize("short", [0.4, [0.3, 50], -3])
+def test_a_short_side_has_a_pixel(short):
+    with pytest.raises(OptionError, match="short is"):
+        augment_transform([{"name": "resize", "short": short}])
+
+
 def test_scale_then_crop_is_one_resampling():
     fused = augment_transform([{"name": "scale"}, {"name": "crop", "size": [32, 32]}])
     assert len(fused.transforms) == 1

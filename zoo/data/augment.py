@@ -137,10 +137,10 @@ def _imported(name: str, where: str) -> Factory:
     return factory
 
 
-def _range(value: Any, what: str, least: float = 0.0) -> tuple[float, float]:
+def _range(value: Any, what: str) -> tuple[float, float]:
     low, high = (value, value) if isinstance(value, (int, float)) else value if len(value) == 2 else (1, 0)
-    if not least < low <= high < math.inf:
-        raise OptionError(f"{what} is {value!r}; [low, high] with {least:g} < low ≤ high is expected")
+    if not 0 < low <= high < math.inf:
+        raise OptionError(f"{what} is {value!r}; [low, high] with 0 < low ≤ high is expected")
     return low, high
 
 
@@ -183,8 +183,10 @@ def resize(size: Any = None, short: Any = None) -> RandomScaleCrop:
         raise OptionError("give size = [height, width], or short = a length or a range of it")
     if size is not None:
         return RandomScaleCrop(None, Warp(*_size(size)))
-    low, high = _range(short, "short")
-    return RandomScaleCrop(None, ShortSide(round(low), round(high)))
+    low, high = map(round, _range(short, "short"))
+    if low < 1:
+        raise OptionError(f"short is {short!r}; at least 1 pixel is expected")
+    return RandomScaleCrop(None, ShortSide(low, high))
 
 
 @augmentation("crop")
