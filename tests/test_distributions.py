@@ -55,6 +55,13 @@ def test_of_one_distribution_in_two_folders_the_first_counts(lay_out, tmp_path, 
     assert [one.origin for one in announcements()] == ["Zoo.Acme 1.5"]
 
 
+def test_what_an_older_copy_announces_besides_does_not_count(lay_out, tmp_path, monkeypatch):
+    lay_out(ENTRIES["plain"], name="x/a.dist-info")
+    lay_out(ENTRIES["among others"], "Name: zoo_acme\nVersion: 1\n", name="y/a.dist-info")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "x"), str(tmp_path / "y")])
+    assert [one.name for one in announcements()] == ["acme"]
+
+
 def test_two_distributions_with_one_entry_point_are_two(lay_out):
     lay_out(ENTRIES["plain"])
     lay_out(ENTRIES["plain"], "Name: other\nVersion: 2\n", name="b-1.dist-info")

@@ -121,6 +121,11 @@ MODEL = '[[model]]\nname = "m"\narchitecture = "net"\nsummary = "s"\n'
         (HEAD + MODEL + "encoder = 5\n", "encoder = 5"),
         (HEAD + MODEL + "options = [1]\n", "options = [1]"),
         (HEAD + MODEL + "num_classes = true\n", "num_classes = True"),
+        (HEAD + MODEL + 'in_channels = "3"\n', "in_channels = '3'"),
+        (
+            HEAD + '[[architecture]]\nname = "n"\nsummary = "s"\ntarget = "a:b"\nmin_in_channels = "2"\n',
+            "min_in_channels = '2'",
+        ),
         (HEAD + MODEL + "published = [2020-01-01]\n", "JSON"),
         (HEAD + MODEL + "published = [nan]\n", "JSON"),
         (HEAD + '[[recipe]]\nname = "r"\nsummary = "s"\nfile = 5\n', "file = 5"),

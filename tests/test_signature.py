@@ -41,11 +41,13 @@ def test_reads_functions_classes_and_inherited_constructors(tmp_path, monkeypatc
         "class Base:\n    def __init__(self, in_channels, *, size=(1, 2)): ...\n"
         "class Child(Base): ...\n"
         "class Plain: ...\n"
+        "class Base2(Base2): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert static_options(_spec("acme_net:net")) == {"width": "required", "depth": "2 + 1", "flag": "None"}
     assert static_options(_spec("acme_net:Child")) == {"size": "(1, 2)"}
     assert static_options(_spec("acme_net:Plain")) is None
+    assert static_options(_spec("acme_net:Base2")) is None  # its base was imported under the same name
     assert static_options(_spec("acme_net:nothing")) is None
     assert "acme_net" not in sys.modules
 

@@ -185,9 +185,10 @@ def build(config: ModelConfig, encoder_weights: str | None = None) -> Segmentati
 
             encoder_weights = locate.encoder_weights(config.encoder, encoder_weights)
         options["encoder_weights"] = encoder_weights
-    own = {key: options.pop(key) for key in list(options) if key in accepted_options(spec)}
+    accepted = accepted_options(spec)
+    own = {key: options.pop(key) for key in list(options) if key in accepted}
     for option, value in own.items():
-        check_value(option, value, accepted_options(spec)[option].default)
+        check_value(option, value, accepted[option].default)
     given = inspect.signature(target).parameters
     if config.encoder is None and "encoder" in given and given["encoder"].default is inspect.Parameter.empty:
         raise OptionError(f"{spec.name!r} needs an encoder")

@@ -39,7 +39,7 @@ def announcements() -> Iterator[Announcement]:
 
     A distribution that is there twice, as in two folders of `sys.path`, counts once: what Python would import.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for folder in sys.path:
         try:
             infos = sorted(entry.path for entry in os.scandir(folder or ".") if entry.name.endswith("-info"))
@@ -54,10 +54,9 @@ def announcements() -> Iterator[Announcement]:
             if GROUP.encode() not in text:
                 continue
             distribution, origin = _described(info)
-            for found in _announced(text, os.path.basename(info).partition("-")[0], origin):
-                if (distribution, found.name) not in seen:
-                    seen.add((distribution, found.name))
-                    yield found
+            if distribution not in seen:
+                seen.add(distribution)
+                yield from _announced(text, os.path.basename(info).partition("-")[0], origin)
 
 
 def _announced(text: bytes, stem: str, origin: str) -> list[Announcement]:

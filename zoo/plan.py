@@ -10,7 +10,7 @@ from zoo.manifest import Spec
 if TYPE_CHECKING:  # what looks at options alone does without torch
     from zoo.interfaces import Encoder, FeatureSpec
 
-_SUPPLIED = {"self", "name", "taps", "in_channels", "num_classes", "encoder"}
+SUPPLIED = {"self", "cls", "name", "taps", "in_channels", "num_classes", "encoder"}
 """Parameters that the assembly fills in itself; they are not options."""
 
 
@@ -25,7 +25,7 @@ def accepted_options(spec: Spec) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(spec.load()).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         raise OptionError(f"{spec.kind} {spec.name!r} takes **kwargs; a component must name its options")
-    return {name: parameter for name, parameter in parameters.items() if name not in _SUPPLIED}
+    return {name: parameter for name, parameter in parameters.items() if name not in SUPPLIED}
 
 
 def check_value(option: str, value: object, default: object) -> None:

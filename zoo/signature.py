@@ -5,8 +5,7 @@ from pathlib import Path
 
 from zoo.discovery import find_module
 from zoo.manifest import Spec
-
-_SUPPLIED = {"self", "cls", "name", "taps", "in_channels", "num_classes", "encoder"}
+from zoo.plan import SUPPLIED
 
 
 def static_options(spec: Spec) -> dict[str, str] | None:
@@ -17,7 +16,7 @@ def static_options(spec: Spec) -> dict[str, str] | None:
     parameters = _static_parameters(spec)
     if parameters is None:
         return None
-    return {name: default for name, default in parameters.items() if name not in _SUPPLIED}
+    return {name: default for name, default in parameters.items() if name not in SUPPLIED}
 
 
 def takes_encoder(spec: Spec) -> bool:
@@ -47,11 +46,12 @@ def _static_parameters(spec: Spec) -> dict[str, str] | None:
 def _definition(path: Path, name: str) -> ast.FunctionDef | None:
     body = ast.parse(path.read_text(encoding="utf-8")).body
     nodes = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    node = nodes.get(name)
+    node = nodes.pop(name, None)
     while isinstance(node, ast.ClassDef):
         for member in node.body:
             if isinstance(member, ast.FunctionDef) and member.name == "__init__":
                 return member
         bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-        node = next((nodes[base] for base in bases if base in nodes), None)
+        # Each once: a class may have the name of its base.
+        node = next((nodes.pop(base) for base in bases if base in nodes), None)
     return node
