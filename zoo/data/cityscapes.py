@@ -73,5 +73,5 @@ def _pairs(folder: Path, split: str) -> tuple[Pair, ...]:
     for image in sorted((folder / "leftImg8bit" / split).glob("*/*_leftImg8bit.png")):
         city, name = image.parent.name, image.name.removesuffix("_leftImg8bit.png")
         mask = folder / "gtFine" / split / city / f"{name}_gtFine_labelIds.png"
-        pairs.append(Pair(f"{city}/{name}", image, mask if mask.is_file() else None))
+        pairs.append(Pair.of_files(f"{city}/{name}", image, mask))
     return tuple(pairs)

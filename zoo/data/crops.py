@@ -56,8 +56,7 @@ class _Crops(SegmentationDataset):
         self.name, self.split, self.channels = of.name, of.split, of.channels
         self.classes, self.palette = of.classes, of.palette
         self.background, self.least = tuple(background), least
-        found = parallel(lambda index: self._find(index), range(len(of)))
-        self.crops = [crop for crops in found for crop in crops]
+        self.crops = [crop for crops in parallel(self._find, range(len(of))) for crop in crops]
         if not self.crops:
             raise DataError(f"{of.name}: split {of.split!r} holds no {kind} of at least {least} pixels")
 

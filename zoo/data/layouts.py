@@ -38,6 +38,11 @@ class Pair(NamedTuple):
     image: Path | None
     mask: Path | None
 
+    @classmethod
+    def of_files(cls, name: str, image: Path, mask: Path) -> "Pair":
+        """The pair of two paths at which there may be a file."""
+        return cls(name, image if image.is_file() else None, mask if mask.is_file() else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -188,14 +193,18 @@ def _listed(images: Path, masks: Path, lists: Mapping[str, Path]) -> dict[str, t
     pictures, labels = _index(images), _index(masks)
     splits = {}
     for split in _ordered(lists):
-        try:
-            lines = lists[split].read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise DataError(f"{lists[split]}: cannot be read: {error}") from None
-        names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        keys = [_key_of(name, pictures) or name for name in names]
+        keys = [_key_of(name, pictures) or name for name in read_list(lists[split])]
         splits[_canonical(split)] = tuple(Pair(key, pictures.get(key), _mask_of(key, labels)) for key in keys)
     return splits
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a list file, without empty ones and comments (#); raises `DataError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _key_of(line: str, pictures: Mapping[str, Path]) -> str | None:

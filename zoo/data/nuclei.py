@@ -9,13 +9,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from zoo.data.folder import FolderDataset
+from zoo.data.images import image_size
 from zoo.data.labels import ClassTable
 from zoo.data.layouts import Layout, Pair, by_hash, match
 from zoo.data.places import not_here, places
-from zoo.errors import DataError
 
 NUCLEI = ClassTable(classes=("background", "nucleus"), palette=((38, 42, 51), (244, 162, 97)))
 
@@ -58,20 +56,10 @@ def _stratified(pairs: tuple[Pair, ...]) -> dict[str, tuple[Pair, ...]]:
     """A fifth of the pictures of each size is val; where there is only one of a size, it is train."""
     by_size: dict[tuple[int, int], list[Pair]] = defaultdict(list)
     for pair in pairs:
-        by_size[_size(pair.image)].append(pair)
+        by_size[(0, 0) if pair.image is None else image_size(pair.image)].append(pair)
     splits: dict[str, list[Pair]] = {"train": [], "val": []}
     for group in by_size.values():
         halves = by_hash(group) if len(group) > 1 else {"train": tuple(group), "val": ()}
         for split, chosen in halves.items():
             splits[split] += chosen
     return {split: tuple(sorted(chosen)) for split, chosen in splits.items()}
-
-
-def _size(path: Path | None) -> tuple[int, int]:
-    if path is None:
-        return (0, 0)  # the reader says what is missing
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoo.data.folder import FolderDataset
 from zoo.data.labels import ClassTable
-from zoo.data.layouts import Layout, Pair, by_hash
+from zoo.data.layouts import Layout, Pair, by_hash, read_list
 from zoo.data.places import absent, places
 from zoo.errors import DataError
 
@@ -65,17 +65,9 @@ def _find(looked: list[Path]) -> Path | None:
 
 def _pairs(folder: Path, split: str) -> tuple[Pair, ...]:
     """The pictures of one of the official lists; their lines begin with the name."""
-    path = folder / "annotations" / f"{split}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    files = [(folder / "images" / f"{name}.jpg", folder / "annotations" / "trimaps" / f"{name}.png") for name in names]
-    return tuple(
-        Pair(name, image if image.is_file() else None, mask if mask.is_file() else None)
-        for name, (image, mask) in zip(names, files, strict=True)
-    )
+    images, masks = folder / "images", folder / "annotations" / "trimaps"
+    names = [line.split()[0] for line in read_list(folder / "annotations" / f"{split}.txt")]
+    return tuple(Pair.of_files(name, images / f"{name}.jpg", masks / f"{name}.png") for name in names)
 
 
 def _download(place: Path) -> Path:

@@ -11,7 +11,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from zoo.data.layouts import Layout, Pair
+from zoo.data.layouts import Layout, Pair, read_list
 from zoo.data.matlab import MatlabDataset
 from zoo.data.places import not_here, places
 from zoo.data.recognised import VOC
@@ -84,25 +84,25 @@ def _tree(place: Path, names: Iterable[str], inside: str) -> Path | None:
 
 
 def _train_aug(voc: Path, sbd: Path) -> list[str]:
-    every = {*_read(voc / _LISTS / "train.txt"), *_read(sbd / "train.txt"), *_read(sbd / "val.txt")}
-    return sorted(every - {*_read(voc / _LISTS / "val.txt")})
+    every = {*read_list(voc / _LISTS / "train.txt"), *read_list(sbd / "train.txt"), *read_list(sbd / "val.txt")}
+    return sorted(every - {*read_list(voc / _LISTS / "val.txt")})
 
 
 def _val(voc: Path, sbd: Path) -> list[str]:
-    return _read(voc / _LISTS / "val.txt")
+    return read_list(voc / _LISTS / "val.txt")
 
 
 def _train_noval(voc: Path, sbd: Path) -> list[str]:
     path = sbd / "train_noval.txt"
     if not path.is_file():
         raise DataError(f"{path}: is not there; it is no part of the archive: get it from {_NOVAL}")
-    return _read(path)
+    return read_list(path)
 
 
 def _seg11valid(voc: Path, sbd: Path) -> list[str]:
     ready = voc / _LISTS / "seg11valid.txt"
     if ready.is_file():
-        return _read(ready)
+        return read_list(ready)
     trees = [voc.parent / name for name in _VOC2011]
     lists = [path for tree in trees if (path := tree / _LISTS / "val.txt").is_file()]
     if not lists:
@@ -110,15 +110,8 @@ def _seg11valid(voc: Path, sbd: Path) -> list[str]:
             f"{ready}: is not there, nor is VOC2011/{_LISTS}/val.txt beside {voc}, of which the list is made; unpack "
             "VOCtrainval_25-May-2011.tar there"
         )
-    train = {*_read(sbd / "train.txt")}
-    return [name for name in _read(lists[0]) if name not in train]
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+    train = {*read_list(sbd / "train.txt")}
+    return [name for name in read_list(lists[0]) if name not in train]
 
 
 def _pair(name: str, voc: Path, sbd: Path, *, only_sbd: bool) -> Pair:

@@ -7,7 +7,7 @@ from zoo import classes
 from zoo.config import IGNORE
 from zoo.data.images import voc_palette
 from zoo.data.labels import ClassTable
-from zoo.data.layouts import Layout, Pair
+from zoo.data.layouts import Layout, Pair, read_list
 from zoo.data.matlab import MatlabDataset
 from zoo.data.places import not_here, places
 from zoo.errors import DataError, did_you_mean
@@ -52,21 +52,14 @@ class _Listed(MatlabDataset):
                 f"{folder}: has no list {split}.txt of the pictures of split {split!r}; it has "
                 f"{', '.join(lists) or 'none'}.{did_you_mean(split, lists)}"
             )
-        try:
-            names = lists[wanted].read_text(encoding="utf-8").split()
-        except (OSError, ValueError) as error:
-            raise DataError(f"{lists[wanted]}: cannot be read: {error}") from None
         pairs = tuple(
-            _pair(name, folder / self.images.format(name), folder / self.masks.format(name)) for name in names
+            Pair.of_files(name, folder / self.images.format(name), folder / self.masks.format(name))
+            for name in read_list(lists[wanted])
         )
         layout = Layout(folder, self.key, {split: pairs})
         super().__init__(
             folder, split, channels=channels, values=values, name=self.key, table=self.table_of, layout=layout
         )
-
-
-def _pair(name: str, image: Path, mask: Path) -> Pair:
-    return Pair(name, image if image.is_file() else None, mask if mask.is_file() else None)
 
 
 class NYUDv2(_Listed):

@@ -12,7 +12,7 @@ from zoo.config import IGNORE
 from zoo.data.checking import remembered
 from zoo.data.checking.judge import Verdict, judge_masks, rare
 from zoo.data.checking.look import Look
-from zoo.data.checking.report import Finding, Report, SplitReport
+from zoo.data.checking.report import Finding, Report, SplitReport, counted
 from zoo.data.checking.source import UNIONS, Source, open_source
 from zoo.data.description import FILE
 from zoo.data.labels import ClassTable
@@ -119,7 +119,7 @@ def _judge(source: Source, seen: Mapping[str, list[Look]], looks: list[Look]) ->
         for kind, message in look.faults:
             items[kind].append(message)
     problems += [
-        Finding(kind, text.format(_samples(len(items[kind]))), tuple(items[kind]))
+        Finding(kind, text.format(counted(len(items[kind]), "sample")), tuple(items[kind]))
         for kind, text in _FAULTS.items()
         if items[kind]
     ]
@@ -184,7 +184,7 @@ def _duplicates(seen: Mapping[str, list[Look]], asked: bool) -> tuple[list[Findi
         common = digests[one].keys() & digests[other].keys()
         items = sorted(f"{digests[one][key][0]} = {digests[other][key][0]}" for key in common)
         if items:
-            some = "1 picture" if len(items) == 1 else f"{len(items)} pictures"
+            some = counted(len(items), "picture")
             text = (
                 f"{some} of split {other} also in {one}, pixel by pixel: what is measured on {other} would be too good"
             )
@@ -193,8 +193,7 @@ def _duplicates(seen: Mapping[str, list[Look]], asked: bool) -> tuple[list[Findi
     for split, names in digests.items():
         items = sorted(" = ".join(same) for same in names.values() if len(same) > 1)
         if items:
-            some = "1 picture" if len(items) == 1 else f"{len(items)} pictures"
-            text = f"{some} more than once in split {split}"
+            text = f"{counted(len(items), 'picture')} more than once in split {split}"
             repeated.append(Finding("repeated", text, tuple(items)))
     return shared, repeated
 
@@ -205,7 +204,3 @@ def _by_digest(looks: Iterable[Look]) -> dict[bytes, list[str]]:
         if look.digest is not None:
             found[look.digest].append(look.name)
     return found
-
-
-def _samples(count: int) -> str:
-    return f"{count} sample{'' if count == 1 else 's'}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.config import IGNORE, Color
 from zoo.data.checking.look import MOST_COLORS, Look
-from zoo.data.checking.report import Finding, SplitReport
+from zoo.data.checking.report import Finding, SplitReport, counted
 from zoo.data.checking.source import Source
 from zoo.data.labels import MAX_CLASSES, ClassTable
 from zoo.data.scan import binary_offer, count_classes, is_binary
@@ -93,7 +93,7 @@ def rare(splits: Sequence[SplitReport], table: ClassTable | None) -> list[Findin
         if not pixels:
             unseen.append(name)
         elif images < FEW_IMAGES or pixels < FEW_PIXELS * total:
-            few.append(f"{name}: {pixels:,} pixels in {images} image{'' if images == 1 else 's'}")
+            few.append(f"{name}: {pixels:,} pixels in {counted(images, 'image')}")
     if unseen and total:
         notes.append(Finding("rare", f"{len(unseen)} classes do not occur in split train", tuple(unseen)))
     if few:
@@ -117,4 +117,4 @@ def _colored(colors: Counter[Color], looks: Sequence[Look], where: Path) -> Find
 def _value(value: int, files: int, looks: Sequence[Look]) -> str:
     pixels = sum(look.values.get(value, 0) for look in looks if look.values)
     first = next(look.name for look in looks if look.values and value in look.values)
-    return f"value {value}: {pixels:,} pixels in {files} mask{'' if files == 1 else 's'}, first in that of {first}"
+    return f"value {value}: {pixels:,} pixels in {counted(files, 'mask')}, first in that of {first}"

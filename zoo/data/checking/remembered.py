@@ -1,15 +1,15 @@
 """Checks that found nothing wrong are remembered, so that training starts at once the next time.
 
-A check is known again by the names, sizes and times of all files, and by what was asked; the notes are empty files in
-the user's cache, and may be removed at any time.
+A check is known again by the names, sizes and times of all files, and by what was asked; the notes are empty files
+beside the fetched ones, and may be removed at any time.
 """
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.data.layouts import Pair
+from zoo.hub.fetching.cache import cache_folder
 
 VERSION = 1
 """Goes up when checks become stricter."""
@@ -50,5 +50,5 @@ def remember(key: str) -> None:
         return
 
 
-def _folder(environment: Mapping[str, str] = os.environ) -> Path:
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo" / "checked"
+def _folder() -> Path:
+    return cache_folder() / "checked"

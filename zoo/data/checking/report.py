@@ -139,7 +139,7 @@ class Report:
 
     def short(self) -> str:
         """The problems alone, each with its first example, on a few lines."""
-        lines = [f"{self.name}: {_counted(len(self.problems), 'problem')}"]
+        lines = [f"{self.name}: {counted(len(self.problems), 'problem')}"]
         for number, problem in enumerate(self.problems, start=1):
             first, *rest = problem.lines(1)
             lines += [f"  {number}. {first}", *(f"  {line}" for line in rest)]
@@ -152,14 +152,15 @@ def _record(finding: Finding) -> dict[str, Any]:
 
 def _numbered(findings: Iterable[Finding], what: str) -> list[str]:
     findings = list(findings)
-    lines = [f"{_counted(len(findings), what)}:"]
+    lines = [f"{counted(len(findings), what)}:"]
     for number, finding in enumerate(findings, start=1):
         first, *rest = finding.lines()
         lines += [f"  {number}. {first}", *(f"  {line}" for line in rest)]
     return lines
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """``"1 sample"``, ``"2 samples"``."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
