@@ -203,12 +203,14 @@ def register(
 
     def decorate(target: T) -> T:
         canonical = f"{_namespace}/{name}"
-        module, qualname = getattr(target, "__module__", ""), getattr(target, "__qualname__", "")
+        # Of a click command, the function behind it: the class's own docstring would be click's.
+        definition = (kind == "command" and getattr(target, "callback", None)) or target
+        module, qualname = getattr(definition, "__module__", ""), getattr(definition, "__qualname__", "")
         path = f"{module}:{qualname}"
         other = _local.get((kind, canonical))
         if other is not None and other.target != path:
             raise PluginError(f"{kind} {canonical!r} is already registered, as {other.target}; choose another name")
-        doc = (getattr(target, "__doc__", None) or "").strip().splitlines()
+        doc = (getattr(definition, "__doc__", None) or "").strip().splitlines()
         _local[kind, canonical] = Spec(
             kind=kind,
             name=canonical,

@@ -27,6 +27,16 @@ _COMMANDS = {
 }
 
 
+def _run_files(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Take in what the files register, while the options are read: a file may bring the command that is asked for."""
+    if paths and not ctx.resilient_parsing:
+        from zoo import registry
+
+        for path in paths:
+            registry.load_file(path)
+    return paths
+
+
 @click.group(
     cls=LazyGroup,
     package=__name__,
@@ -40,6 +50,8 @@ _COMMANDS = {
     "plugins",
     metavar="FILE",
     multiple=True,
+    is_eager=True,  # so that --help behind it shows the commands of the file
+    callback=_run_files,
     help="Run a Python file first and use what it registers; may be repeated.",
 )
 def cli(plugins: tuple[str, ...]) -> None:
@@ -52,11 +64,6 @@ def cli(plugins: tuple[str, ...]) -> None:
     zoo eval RUN/best.safetensors --data FOLDER          measure
     zoo predict RUN/best.safetensors photo.jpg --out OUT use
     """
-    if plugins:
-        from zoo import registry
-
-        for path in plugins:
-            registry.load_file(path)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A group of commands that are files of a package."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -62,14 +63,25 @@ class LazyGroup(click.Group):
             for name, spec in zip(bare, specs, strict=True)
         }
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _in_a_line(ctx):  # an option may run a plugin's file
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _in_a_line(ctx):
             return super().invoke(ctx)
-        except ZooError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:  # click would exit with 1, as for an error
-            click.echo("stopped", err=True)
-            ctx.exit(130)
+
+
+@contextmanager
+def _in_a_line(ctx: click.Context) -> Iterator[None]:
+    """Say in a line what a user can mend, and that somebody stopped it."""
+    try:
+        yield
+    except ZooError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:  # click would exit with 1, as for an error
+        click.echo("stopped", err=True)
+        ctx.exit(130)
 
 
 def _of_plugin(name: str) -> click.Command | None:
