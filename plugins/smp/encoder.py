@@ -78,6 +78,7 @@ class SMPEncoder(Pyramid):
         encoder_weights: str | None = None,
     ) -> None:
         from zoo.encoders._norms import allow_lone_values
+        from zoo.encoders.timm import shorten
 
         features = self.offers(name, output_stride=output_stride)
         if not features:
@@ -97,6 +98,8 @@ class SMPEncoder(Pyramid):
         allow_lone_values(model)
         padding = encoder_padding(name)
         if depth < DEPTH:
+            if name.startswith("tu-"):
+                shorten(model.model)
             freeze_unused(model, in_channels, max(64, padding.minimum))
         super().__init__(model, features, padding, input, whole=False)
 

@@ -5,9 +5,9 @@ import pytest
 from zoo.discovery import discover
 from zoo.testing import CHECKS, check
 
+KNOWN = {("encoder smp/tu-test_efficientnet", "offers")}
+"""Its manifest offers block1 to block4 as well, which say that `smp/dpt` can use it; that builds its net itself."""
 PLUGINS = [plugin.name for plugin in discover() if plugin.origin == "built-in"]
-KNOWN = {("encoder test_efficientnet", "some_taps")}
-"""timm builds the whole of an EfficientNet whatever taps are wanted."""
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -26,7 +26,16 @@ def test_everything(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["vgg11_bn", "squeezenet1_0", "vgg16_atrous", "caffenet", "googlenet_bvlc", "mobilenet_v3_large", "test_resnet"],
+    [
+        "vgg11_bn",
+        "squeezenet1_0",
+        "vgg16_atrous",
+        "caffenet",
+        "googlenet_bvlc",
+        "mobilenet_v3_large",
+        "test_resnet",
+        "test_efficientnet",
+    ],
 )
 @pytest.mark.parametrize("property", ["contract", "offers", "taps", "some_taps", "output_strides", "pools"])
 def test_encoders_are_what_their_manifests_say(name: str, property: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.config import InputSpec
 from zoo.errors import IncompatibleError, OptionError, UnknownNameError, did_you_mean
@@ -58,6 +58,7 @@ class TimmEncoder(Encoder):
         numbers = _numbers(name)
         indices = [numbers[index] for index in wanted]
         self.model = _create(name, dilate, in_channels, encoder_weights == "imagenet", indices)
+        shorten(self.model)
         allow_lone_values(self.model)
         self.features = tuple(everything[index] for index in wanted)
         self.channels_last_maps = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
@@ -126,6 +127,18 @@ def _create(name: str, output_stride: int, in_channels: int, pretrained: bool, i
             raise UnknownNameError(f"timm has no {name!r}; its tags are {', '.join(tags) or 'none'}") from None
         what = f" at output stride {output_stride}" if output_stride != 32 else ""
         raise IncompatibleError(f"timm's {name!r} gives no feature maps{what}: {error}") from error
+
+
+def shorten(model: Any) -> None:
+    """Leave out the stages behind the deepest tap: timm builds EfficientNets and MobileNetV3s whole, and runs them so.
+
+    Args:
+        model: What timm makes with ``features_only``.
+    """
+    blocks = getattr(model, "blocks", None)
+    stages = [tap["stage"] for tap in model.feature_info.get_dicts() if "stage" in tap]
+    if isinstance(blocks, nn.Sequential) and stages:
+        model.blocks = blocks[: max(stages)]
 
 
 def _taps(name: str) -> list[tuple[str, int, int]]:
