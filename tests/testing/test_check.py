@@ -99,6 +99,14 @@ def test_only_a_component(tmp_path: Path) -> None:
         check(project, only=["nett"])
 
 
+def test_a_broken_manifest_comes_before_what_is_asked_for(tmp_path: Path) -> None:
+    project = write_plugin(tmp_path, "arch", ("plugin.toml", "api = 1", "api = = 1"))
+    for asked in ("net", "targets"):
+        report = check(project, only=[asked])
+        assert [finding.check for finding in report.findings] == ["manifest"]
+        assert "cannot be read" in failed(report)["manifest"]
+
+
 def test_it_is_as_if_nothing_had_been(tmp_path: Path) -> None:
     before, known = list(sys.path), registry()
     project = write_plugin(tmp_path, "dataset")

@@ -211,6 +211,12 @@ DEFECTS = {
         "3 classes; its manifest says 4",
         (T, "classes = 3", "classes = 4"),
     ),
+    "a split by another name": (
+        "dataset",
+        "classes",
+        "opened at its split 'val', it says that it is 'train'",
+        (B, "        self.split = split\n", '        self.split = "train"\n'),
+    ),
     "a mask of another type": (
         "dataset",
         "samples",

@@ -18,6 +18,7 @@ from zoo.manifest import LIMITS
 from zoo.model import SegmentationModel
 from zoo.ops import BatchNorm2d
 from zoo.testing import PROPERTIES, NotConforming, Subject, check_model, check_property
+from zoo.testing.globals import unmoved
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -221,6 +222,12 @@ def test_a_disturbance_is_found(disturb: Callable[[], Any], monkeypatch: pytest.
             check_property("inspecting", "tiny")
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_what_was_moved_is_put_back() -> None:
+    with pytest.raises(NotConforming, match="it changes torch's default device"):
+        unmoved(lambda: torch.set_default_device("meta"), "it")
+    assert torch.get_default_device() == torch.device("cpu")
 
 
 def test_checking_leaves_the_global_generator_alone() -> None:

@@ -133,7 +133,7 @@ class DecoderTests(_Tests):
 
     def make(self, taps: Sequence[FeatureSpec]) -> Decoder:
         """Make it from the specs of taps, finest first."""
-        return DecoderSubject(self.name, strides=self.strides).build()
+        return DecoderSubject(self.name).made(taps)
 
     def subject(self) -> DecoderSubject:
         return DecoderSubject(self.name, self.make, self.strides)

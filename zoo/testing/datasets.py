@@ -73,7 +73,8 @@ def contract(subject: DatasetSubject) -> None:
 
 def classes(subject: DatasetSubject) -> None:
     """Every class has a name of its own and a colour; there are as many as the manifest says."""
-    for dataset in subject.opened():
+    for split in subject.splits:
+        dataset = subject.open(split)
         names, palette = dataset.classes, dataset.palette
         require(len(set(names)) == len(names) > 0, f"its classes are {names}; expected names, each once")
         require(len(palette) == len(names), f"{len(palette)} colours for {len(names)} classes")
@@ -82,7 +83,7 @@ def classes(subject: DatasetSubject) -> None:
         said = subject.spec.meta.get("classes")
         count = len(said) if isinstance(said, list) else said
         require(count in (None, len(names)) or isinstance(said, str), f"{len(names)} classes; its manifest says {said}")
-        require(dataset.split in subject.splits, f"opened at one split, it says that it is {dataset.split!r}")
+        require(dataset.split == split, f"opened at its split {split!r}, it says that it is {dataset.split!r}")
 
 
 def samples(subject: DatasetSubject) -> None:
@@ -140,7 +141,7 @@ def shortcuts(subject: DatasetSubject) -> None:
         for index in _some(dataset):
             image, mask = dataset[index]
             same = bool((torch.from_numpy(dataset.labels(index).astype("int64")) == mask).all())
-            require(same, f"{names[0]}: labels({index}) differs from the sample's mask")
+            require(same, f"{dataset.label(index)}: labels({index}) differs from the sample's mask")
             require(dataset.size(index) == tuple(image.shape[1:]), f"size({index}) is {dataset.size(index)}")
         try:
             dataset[len(dataset)]

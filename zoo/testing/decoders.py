@@ -47,7 +47,11 @@ class DecoderSubject:
         """Build it, with random weights that follow from the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.make(self.offered) if self.make is not None else _make(self.spec.load(), self.offered)
+            return (self.make or self.made)(self.offered)
+
+    def made(self, taps: Sequence[FeatureSpec]) -> Decoder:
+        """Made by the annotations of its constructor's parameters."""
+        return _make(self.spec.load(), taps)
 
     def features(self, decoder: Decoder, size: tuple[int, int], batch: int = 2) -> Features:
         """What an encoder of these taps would see in a picture of that size."""

@@ -104,6 +104,9 @@ def _thread_calls() -> Iterator[list[str]]:
 
 def _put_back(first: dict[str, object]) -> None:
     torch.set_default_dtype(first["torch's default dtype"])  # type: ignore[arg-type]
+    device = torch.device(str(first["torch's default device"]))
+    if torch.get_default_device() != device:
+        torch.set_default_device(None if device.type == "cpu" else device)
     torch.set_grad_enabled(bool(first["the gradient mode"]))
     threads = int(str(first["the number of torch's threads"]))
     if threads != torch.get_num_threads():

@@ -76,15 +76,16 @@ class Reader(Decoder):
         super().__init__()
         self.taps = tuple(tap.name for tap in taps)
         self.reduce = nn.ModuleList(nn.Conv2d(tap.channels, width, 1) for tap in taps)
-        self.out = min(taps, key=lambda tap: tap.stride)._replace(name="sum", channels=width)
-        self.finest = self.out.stride, [tap.stride for tap in taps]
+        finest = min(taps, key=lambda tap: tap.stride)
+        self.finest = finest.name
+        self.out = finest._replace(name="sum", channels=width)
 
     def forward(self, features: Features) -> Tensor:
+        height, width = features.maps[self.finest].shape[-2:]
         maps = [conv(features.maps[tap]) for conv, tap in zip(self.reduce, self.taps, strict=True)]
-        size = maps[self.finest[1].index(self.finest[0])].shape[-2:]
-        total = resize(maps[0], (size[0], size[1]))
+        total = resize(maps[0], (height, width))
         for map in maps[1:]:
-            total = total + resize(map, (size[0], size[1]))
+            total = total + resize(map, (height, width))
         return total
 
 

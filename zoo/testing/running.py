@@ -43,10 +43,11 @@ def check(
         plugin = found.plugin
         findings: list[Finding] = []
         try:
-            specs = subject.components if plugin.manifest else []
+            specs = subject.components
+        except NotConforming:  # whatever was asked for, its manifest has to be mended first
+            specs, wanted = [], lambda spec, name: name == "manifest"
+        else:
             wanted = _wanted(specs, only)
-        except NotConforming:
-            specs, wanted = [], lambda spec, name: spec is None
         file = specs[0].folder / "plugin.toml" if specs and specs[0].folder else None
         for finding in _all(subject, specs, wanted, str(file or found.origin)):
             findings.append(finding)
@@ -70,6 +71,8 @@ def _all(
     if not sound:
         return  # everything else would say the same again
     for spec in specs:
+        if not any(wanted(spec, name) for name in CHECKS.get(spec.kind, ())):
+            continue  # without building it, to see how large it is
         where = where_of(spec)
         try:
             listed = list(jobs(spec))
