@@ -60,6 +60,9 @@ def test_says_what_comes_next(shipped):
     again = CliRunner().invoke(cli, ["demo", "--out", "here"])
     assert again.exit_code == 1
     assert "not empty" in again.stderr
+    taken = CliRunner().invoke(cli, ["demo", "--out", "m.safetensors"])
+    assert taken.exit_code == 1
+    assert "m.safetensors is a file" in taken.stderr
 
 
 def test_without_weights_it_offers_to_train(tmp_path, monkeypatch):

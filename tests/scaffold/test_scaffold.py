@@ -88,6 +88,11 @@ def test_nothing_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Path("file").read_text() == "mine"
     Path("empty").mkdir()
     assert (new("acme", out="empty") / "pyproject.toml").is_file()
+    Path("here").mkdir()
+    monkeypatch.chdir("here")
+    assert new("acme", out=".") == Path()
+    assert Path("pyproject.toml").is_file()
+    assert Path.cwd().samefile(tmp_path / "here"), "the folder is the one that it was"
     assert not list(tmp_path.glob(".*-*")), "no half-written folder is left"
 
 

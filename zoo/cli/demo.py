@@ -87,11 +87,10 @@ def _seen(shown: "Shown", seconds: float) -> str:
         area = sorted(one.prediction.area.items(), key=lambda entry: -entry[1])[:4]
         what = ", ".join(f"{name} {share:.0%}" for name, share in area)
         lines.append(f"  {one.overlay}  {what}")
-    for record in dict.fromkeys(one.record.name for one in shown.pictures):
-        given = next(one.record for one in shown.pictures if one.record.name == record)
-        miou = table(given, "metrics").get("miou")
-        number = f", mIoU {percent(miou)} % on {measured_on(given)}" if miou is not None else ""
-        lines.append(f"  by {record}{number}")
+    for name, record in {one.record.name: one.record for one in shown.pictures}.items():
+        miou = table(record, "metrics").get("miou")
+        number = f", mIoU {percent(miou)} % on {measured_on(record)}" if miou is not None else ""
+        lines.append(f"  by {name}{number}")
     following = "\n".join(f"  {line}" for line in next_commands())
     return (
         f"{len(shown.pictures)} pictures segmented, {seconds:.0f} s in all\n" + "\n".join(lines) + "\n"

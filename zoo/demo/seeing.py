@@ -17,6 +17,7 @@ from zoo.files import atomic_path
 from zoo.hub.hubs import Hub, shipped_folder
 from zoo.hub.pull import pull
 from zoo.hub.record import Record
+from zoo.inference.outputs import prepare
 
 if TYPE_CHECKING:
     from zoo.inference.prediction import Prediction
@@ -71,7 +72,7 @@ def see(out: Path, *, pictures: Path = PICTURES) -> Shown:
         pictures: Where the pictures lie.
 
     Raises:
-        ZooError: There are no shipped weights or no pictures, or `out` holds something.
+        ZooError: There are no shipped weights or no pictures, or `out` holds something or cannot be written to.
     """
     shipped = shipped_folder()
     records = {record.name: record for record in Hub(str(shipped)).records()} if shipped is not None else {}
@@ -81,9 +82,9 @@ def see(out: Path, *, pictures: Path = PICTURES) -> Shown:
             "this installation has no weights of its own: install Zoo with the folder hub/ beside hubconf.py, or "
             "train something small with: zoo demo --train"
         )
-    if out.exists() and any(out.iterdir()):
+    prepare(out)
+    if any(out.iterdir()):
         raise ZooError(f"{out} is not empty: give another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
     seen = tuple(one for kind, record in chosen.items() for one in _segmented(kind, record, pictures, out))
     page = out / "report.html"
     with atomic_path(page) as temporary:

@@ -24,7 +24,7 @@ def new(name: str, kind: str = "arch", out: str | os.PathLike[str] | None = None
     Args:
         name: Of the plugin; see `names_of`.
         kind: One of `KINDS`.
-        out: Where to write it; by default a folder of the distribution's name, here. Nothing is overwritten.
+        out: Where to write it, a new folder or an empty one; by default one of the distribution's name, here.
 
     Returns:
         The folder.
@@ -38,16 +38,21 @@ def new(name: str, kind: str = "arch", out: str | os.PathLike[str] | None = None
     folder = Path(names.distribution if out is None else out).expanduser()
     if (folder.is_symlink() or folder.exists()) and (not folder.is_dir() or any(folder.iterdir())):
         raise PluginError(f"{folder} exists already and is not empty; give another folder with --out DIR")
+    place = folder.absolute()  # "." has neither a name nor a parent
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     except OSError as error:
         raise PluginError(f"{folder} cannot be written: {error.strerror}") from None
     try:
         for template in ("common", kind):
             _write(files(__package__) / "templates" / template, temporary, names)
         temporary.chmod(0o755)  # a temporary folder is its owner's alone
-        temporary.replace(folder)  # whole or not at all
+        if place.is_dir():  # empty; a shell that stands in it must not stand in one that is gone
+            for entry in list(temporary.iterdir()):
+                entry.replace(place / entry.name)
+        else:
+            temporary.replace(place)  # whole or not at all
     except OSError as error:
         raise PluginError(f"{folder} cannot be written: {error.strerror}") from None
     finally:
