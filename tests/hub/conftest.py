@@ -6,6 +6,12 @@ import loopback
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights that come with Zoo are in none of these tests; they have test_shipped_hub.py."""
+    monkeypatch.setattr("zoo.hub.hubs.shipped_folder", lambda: None)
+
+
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are allowed, go straight to the server, and are tried again without a pause."""

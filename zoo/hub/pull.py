@@ -181,7 +181,7 @@ def _convert(record: Record, source: Source, fetched: Path, path: Path) -> Path:
     target = record.table.get("encoder") if record.of_encoder else record.table.get("model")
     with atomic_path(path) as temporary:
         convert(fetched, source=source.format, model=str(target), out=temporary, record=record.table)
-        made, found = _described(temporary), _described(fetched)
+        made, found = identity(temporary), identity(fetched)
     pin = {
         "format": _FORMAT,
         **made,
@@ -192,7 +192,8 @@ def _convert(record: Record, source: Source, fetched: Path, path: Path) -> Path:
     return path
 
 
-def _described(path: Path) -> dict[str, Any]:
+def identity(path: Path) -> dict[str, Any]:
+    """What a file is known by, as records and pins have it: ``{"bytes": …, "sha256": …}``."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 

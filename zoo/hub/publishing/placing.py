@@ -17,6 +17,7 @@ from zoo.hub.fetching.lock import locked
 from zoo.hub.index import FILE, read_index, write_index
 from zoo.hub.publishing.markup import GENERATOR
 from zoo.hub.publishing.overview import overview
+from zoo.hub.pull import identity
 from zoo.hub.record import Record, RecordError
 from zoo.hub.shards import shard_name
 
@@ -151,16 +152,16 @@ def _place(prepared: Prepared, folder: Path, force: bool, address: str | None) -
     own.mkdir(parents=True, exist_ok=True)
     _tidy(folder, own, prepared.pages)
     used = _used(before)
-    weights = [_described(path) for path in prepared.weights]
-    names = _free(prepared.name, Path(prepared.name).name, [sha for _, sha in weights], used)
-    golden = _described(prepared.golden)
-    golden_name = _free(prepared.name, GOLDEN, [golden[1]], used)[0]
+    weights = [identity(path) for path in prepared.weights]
+    names = _free(prepared.name, Path(prepared.name).name, [found["sha256"] for found in weights], used)
+    golden = identity(prepared.golden)
+    golden_name = _free(prepared.name, GOLDEN, [golden["sha256"]], used)[0]
     table = {
         **prepared.table,
         "name": prepared.name,
         "default": prepared.default,
-        "files": [_entry(name, *found) for name, found in zip(names, weights, strict=True)],
-        "golden": {**prepared.table["golden"], "file": _entry(golden_name, *golden)},
+        "files": [{"name": name, **found} for name, found in zip(names, weights, strict=True)],
+        "golden": {**prepared.table["golden"], "file": {"name": golden_name, **golden}},
     }
     record = Record(prepared.name, table, str(folder), str(folder))
     record.check()
@@ -233,15 +234,6 @@ def _is_ours(path: Path) -> bool:
         return GENERATOR in path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return True
-
-
-def _described(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _entry(name: str, size: int, sha256: str) -> dict[str, Any]:
-    return {"name": name, "bytes": size, "sha256": sha256}
 
 
 def _write(path: Path, content: bytes) -> None:
