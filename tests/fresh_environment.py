@@ -1,14 +1,32 @@
 """Environments that hold nothing but what a test installs into them, and wheels made for that."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import pytest
+
+from zoo.hub.fetching.lock import locked
 
 Environment = tuple[Path, Path]
 """Its folder, and that of its packages."""
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, once for all processes of a test run; nobody else may write to it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with locked(folder):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what somebody has left who failed
+            folder.mkdir()
+            make(folder)
+            (folder / "complete").touch()
+    return folder
 
 
 def run(*command: object, cwd: Path, **env: str) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from fresh_environment import install_into, wheel
+from fresh_environment import install_into, once, wheel
 
 import zoo
 from zoo import registry
@@ -103,7 +103,10 @@ FAILING = {  # namespace → what its component says when it is loaded
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
     """A folder for `sys.path` into which pip installed all of them."""
-    folder = tmp_path_factory.mktemp("crowd")
+    return once(tmp_path_factory, "crowd", _gather) / "site"
+
+
+def _gather(folder):
     absent = _files("absent")
     del absent["plugin.toml"]
     homeless = GOOD.replace("zoo_{0}.net", "zoo_{0}.nowhere")
@@ -135,20 +138,23 @@ def crowd(tmp_path_factory):
     for path in (folder / "site" / "zoo_gone").iterdir():
         path.unlink()
     (folder / "site" / "zoo_gone").rmdir()
-    return folder / "site"
 
 
 @pytest.fixture(scope="module")
-def diagnosis(crowd, root):
+def diagnosis(crowd, root, tmp_path_factory):
     """What `zoo doctor` says of them: namespace → problem."""
-    done = subprocess.run(
-        [sys.executable, "-m", "zoo", "doctor", "--json"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(crowd), str(root)])},
-    )
-    assert done.returncode == 1, done.stderr
-    return json.loads(done.stdout)
+
+    def ask(folder):
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", "doctor", "--json"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(crowd), str(root)])},
+        )
+        assert done.returncode == 1, done.stderr
+        (folder / "report.json").write_text(done.stdout)
+
+    return json.loads((once(tmp_path_factory, "diagnosis", ask) / "report.json").read_text())
 
 
 def test_a_listing_shows_the_good_ones_and_one_line_for_each_broken_one(crowd, zoo_command):

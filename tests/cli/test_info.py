@@ -37,19 +37,19 @@ def test_of_a_model(zoo_command):
     assert record["encoder"]["offers"]["pools"] == [f"pool{block}" for block in range(1, 6)]
 
 
-def test_of_a_pair_says_what_it_lacks(zoo_command):
-    record = json.loads(zoo_command("info", "fcn8s@resnet18", "--json").stdout)
+def test_of_a_pair_says_what_it_lacks(zoo_here):
+    record = json.loads(zoo_here("info", "fcn8s@resnet18", "--json").stdout)
     assert (record["name"], record["lacks"], record["encoder"]["name"]) == ("fcn8s@resnet18", [], "resnet18")
-    record = json.loads(zoo_command("info", "fcn8s_vgg16@convmixer_768_32", "--json").stdout)
+    record = json.loads(zoo_here("info", "fcn8s_vgg16@convmixer_768_32", "--json").stdout)
     assert len(record["lacks"]) == 3
     assert "parameters" not in record
-    assert "stride 8" in zoo_command("info", "fcn8s@convmixer_768_32").stdout
-    assert json.loads(zoo_command("info", "fcn8s@resnet18.a1_in1k", "--json").stdout)["lacks"] == []
+    assert "stride 8" in zoo_here("info", "fcn8s@convmixer_768_32").stdout
+    assert json.loads(zoo_here("info", "fcn8s@resnet18.a1_in1k", "--json").stdout)["lacks"] == []
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg16_bn", "shapes", "fcn32s", "fcn", "score"])
-def test_of_other_components(zoo_command, name):
-    assert name in zoo_command("info", name).stdout
+def test_of_other_components(zoo_here, name):
+    assert name in zoo_here("info", name).stdout
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_of_other_components(zoo_command, name):
         ("", "nothing is named"),
     ],
 )
-def test_an_unknown_name(zoo_command, name, said):
-    done = zoo_command("info", name, code=1)
+def test_an_unknown_name(zoo_here, name, said):
+    done = zoo_here("info", name, code=1)
     assert said in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
@@ -85,11 +85,11 @@ def test_of_a_third_party_with_a_syntax_error(zoo_command, install):
     assert "odd/net" in zoo_command("info", "net", path=path).stdout
 
 
-def test_of_a_weight_file(zoo_command, saved):
-    text = zoo_command("info", saved).stdout
+def test_of_a_weight_file(zoo_here, saved):
+    text = zoo_here("info", saved).stdout
     for word in ("road, sky", "0.4321", "shapes", "MIT", "fcn8s", "parameters"):
         assert word in text
-    record = json.loads(zoo_command("info", saved, "--json").stdout)
+    record = json.loads(zoo_here("info", saved, "--json").stdout)
     assert record["bytes"] == saved.stat().st_size
     assert record["model"]["num_classes"] == 2
     assert record["metrics"]["miou"] == 0.4321
@@ -98,27 +98,27 @@ def test_of_a_weight_file(zoo_command, saved):
     assert record["tensors"] == len(model.state_dict())
 
 
-def test_of_a_file_in_the_current_folder(zoo_command, saved, tmp_path):
+def test_of_a_file_in_the_current_folder(zoo_here, saved, tmp_path):
     assert saved.parent == tmp_path
-    assert "road, sky" in zoo_command("info", saved.name).stdout
+    assert "road, sky" in zoo_here("info", saved.name).stdout
     torch.save({"weight": torch.zeros(3)}, tmp_path / "theirs.pth")
     for name in ("theirs.pth", "./theirs.pth"):
-        assert "not a safetensors file" in zoo_command("info", name, code=1).stderr
+        assert "not a safetensors file" in zoo_here("info", name, code=1).stderr
     (tmp_path / "fcn8s_vgg16").write_text("a file that happens to be called so")
-    assert "FCN-8s" in zoo_command("info", "fcn8s_vgg16").stdout
+    assert "FCN-8s" in zoo_here("info", "fcn8s_vgg16").stdout
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1000, -1])
-def test_of_a_truncated_file(zoo_command, saved, keep):
+def test_of_a_truncated_file(zoo_here, saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    done = zoo_command("info", saved, code=1)
+    done = zoo_here("info", saved, code=1)
     assert len(done.stderr.splitlines()) == 1
     assert "m.safetensors" in done.stderr
 
 
-def test_of_a_folder(zoo_command, tmp_path):
+def test_of_a_folder(zoo_here, tmp_path):
     (tmp_path / "m.safetensors").mkdir()
-    assert "cannot be read" in zoo_command("info", "m.safetensors", code=1).stderr
+    assert "cannot be read" in zoo_here("info", "m.safetensors", code=1).stderr
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_of_a_folder(zoo_command, tmp_path):
         {"model": {"name": 5}},
     ],
 )
-def test_of_a_damaged_description(zoo_command, saved, record):
+def test_of_a_damaged_description(zoo_here, saved, record):
     _rewritten(saved, record)
-    assert len(zoo_command("info", saved, code=1).stderr.splitlines()) == 1
+    assert len(zoo_here("info", saved, code=1).stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,23 +143,23 @@ def test_of_a_damaged_description(zoo_command, saved, record):
         {"more": "\ud800", "metrics": {"\x1b[31m": "\x1b]0;title\x07"}},
     ],
 )
-def test_of_an_odd_description(zoo_command, saved, record):
+def test_of_an_odd_description(zoo_here, saved, record):
     """Nothing that a stranger writes into a file brings the command down or steers the terminal."""
     _rewritten(saved, record)
-    text = zoo_command("info", saved).stdout
+    text = zoo_here("info", saved).stdout
     assert "road, sky" in text
     assert "\x1b" not in text
-    printed = json.loads(zoo_command("info", saved, "--json").stdout)
+    printed = json.loads(zoo_here("info", saved, "--json").stdout)
     assert printed["bytes"] == saved.stat().st_size
     assert printed["parameters"] > 1000
 
 
-def test_built(zoo_command):
-    text = zoo_command("info", "fcn8s_vgg16", "--build", "--size", "100x150", "--num-classes", 5).stdout
+def test_built(zoo_here):
+    text = zoo_here("info", "fcn8s_vgg16", "--build", "--size", "100x150", "--num-classes", 5).stdout
     for word in ("100×150", "GFLOPs = 2 ×", "468×468", "1×5×100×150", "fc7", "404×404", "-83.5"):
         assert word in text
     assert "all learn" not in text
-    record = json.loads(zoo_command("info", "fcn8s@resnet18", "--build", "--size", "64", "--json").stdout)
+    record = json.loads(zoo_here("info", "fcn8s@resnet18", "--build", "--size", "64", "--json").stdout)
     assert record["lacks"] == []
     built = record["built"]
     assert (built["size"], built["in_channels"], built["num_classes"]) == ([64, 64], 3, 21)
@@ -172,14 +172,14 @@ def test_built(zoo_command):
     assert built["flops"]["total"] == 2 * built["macs"]["total"]
 
 
-def test_built_from_a_weight_file(zoo_command, saved):
-    # Its net is narrower than the one that its description makes here; only the description is built.
+def test_built_from_a_weight_file(zoo_command, zoo_here, saved):
+    # In another process its description makes a wider net than that of the file; only the description is built.
     built = json.loads(zoo_command("info", saved, "--build", "--json").stdout)["built"]
     assert built["outputs"] == {"out": [1, 2, 512, 512]}
-    assert "468×468" in zoo_command("info", saved, "--build").stdout
-    assert "leave out --num-classes" in zoo_command("info", saved, "--build", "--num-classes", 3, code=1).stderr
-    _rewritten(saved, {"model": json.loads(zoo_command("info", saved, "--json").stdout)["model"] | {"encoder": "gone"}})
-    assert len(zoo_command("info", saved, "--build", code=1).stderr.splitlines()) == 1
+    assert "468×468" in zoo_here("info", saved, "--build").stdout
+    assert "leave out --num-classes" in zoo_here("info", saved, "--build", "--num-classes", 3, code=1).stderr
+    _rewritten(saved, {"model": json.loads(zoo_here("info", saved, "--json").stdout)["model"] | {"encoder": "gone"}})
+    assert len(zoo_here("info", saved, "--build", code=1).stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_built_from_a_weight_file(zoo_command, saved):
         (["absent.safetensors", "--build"], "there is no weight file"),
     ],
 )
-def test_what_cannot_be_built(zoo_command, arguments, said):
-    done = zoo_command("info", *arguments, code=1)
+def test_what_cannot_be_built(zoo_here, arguments, said):
+    done = zoo_here("info", *arguments, code=1)
     assert said in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1

@@ -102,5 +102,7 @@ def test_installed_in_a_fresh_environment(kind, tmp_path, root, libraries):
     assert [plugin["status"] for plugin in listed if plugin["name"] == f"fresh_{kind}"] == ["ok"]
     tests = run(python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests", cwd=project)
     assert " passed" in tests
+    assert "failed" not in tests
+    assert "error" not in tests.lower()
     checked = run(python, "-m", "zoo", "plugin", "check", f"zoo-fresh-{kind}", "--only", "targets")
     assert checked.splitlines()[-1] == f"fresh_{kind} (zoo-fresh-{kind} 0.1.0): 1 ok, 0 failed, 0 skipped"
