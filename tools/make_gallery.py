@@ -23,10 +23,9 @@ def gallery(folder: str) -> str:
         for record in records
         if "samples" in record
     )
-    return (
-        "| weights | model | mean IoU on val | pixel accuracy | parameters | file | licence of the weights |\n"
-        f"| --- | --- | --: | --: | --: | --: | --- |\n{rows}\n\n{shown}"
-    )
+    head = ("weights", "model", "mean IoU on val", "pixel accuracy", "parameters", "file", "one picture", "licence")
+    line = "| --- | --- | --: | --: | --: | --: | --: | --- |"
+    return f"| {' | '.join(head)} |\n{line}\n{rows}\n\n{shown}"
 
 
 def _row(record: dict[str, Any]) -> str:
@@ -39,6 +38,7 @@ def _row(record: dict[str, Any]) -> str:
         f"{metrics['pixel_acc']:.1%}",
         f"{record['parameters'] / 1e6:.1f} M",
         f"{size:.1f} MiB",
+        f"{record['speed']['milliseconds']:.0f} ms",
         record["licence"]["weights"],
     ]
     return f"| {' | '.join(cells)} |"

@@ -165,6 +165,12 @@ def test_measuring_replaces_the_numbers_and_tells_of_a_loss(tmp_path, hub):
     assert metrics["iou"] == expected.iou
     assert (metrics["data"], metrics["split"], metrics["images"]) == ("toys", "val", 4)
     assert read_header(hub / record.files[0].name).record["metrics"] == metrics
+    speed = record.table["speed"]
+    assert speed["milliseconds"] > 0
+    assert (speed["height"], speed["width"]) == open_dataset(str(data), "val")[0].image.shape[-2:]
+    words = f"for a picture of {speed['width']} × {speed['height']} pixels"
+    for page in (record.table["card"], record.table["page"], "index.html"):
+        assert words in (hub / page).read_text()
     assert told == [f"mean IoU is {expected.miou * 100:.1f}, where the file says 99.0"]
     check(hub, NAME)
 

@@ -33,7 +33,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _more(device: torch.device) -> dict[str, Any]:
     libraries = {name: version for name in _LIBRARIES if (version := _version(name))}
-    found: dict[str, Any] = {**libraries, "platform": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()}
+    found: dict[str, Any] = {**libraries, "platform": platform.platform(), "cpu": processor(), "cores": os.cpu_count()}
     if device.type == "cuda":
         found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
     if commit := _commit():
@@ -48,7 +48,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The model name of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux

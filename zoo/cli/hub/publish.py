@@ -19,7 +19,7 @@ import click
 @click.option("--split", help="Which part of the data; by default the one that the file's numbers are of.")
 @click.option("--root", metavar="FOLDER", help="Where a registered data set lies.")
 @click.option("--pictures", metavar="FOLDER", help="Show these pictures instead of those of --data.")
-@click.option("--measure", is_flag=True, help="Measure what is published on --data; replaces the file's numbers.")
+@click.option("--measure", is_flag=True, help="Measure it on --data, and how fast it is; replaces the file's numbers.")
 @click.option("--half", is_flag=True, help="Keep the weights in float16: half the size.")
 @click.option(
     "--shard-size", metavar="MB", type=click.FloatRange(min=1), help="Write several files of at most so much."

@@ -117,6 +117,7 @@ def _what(record: Record) -> str:
         f"A semantic segmentation model, {_md(built)}, {parameters} parameters, trained on {_md(facts.data(record))}; "
         f"it gives every pixel one of {config.num_classes} classes.",
         facts.storage(record),
+        _md(facts.speed(record)),
         f"It needs a plugin: `{install}`." if (install := facts.install(record)) else "",
     ]
     names = ", ".join(_md(name) for name, _ in facts.classes(record)[:200])

@@ -162,6 +162,18 @@ def storage(record: Record) -> str:
     return f"Kept in float16 and computed in float32{tail}."
 
 
+def speed(record: Record) -> str:
+    """How long it takes for a picture, and on what; empty where nobody measured it."""
+    given = table(record, "speed")
+    milliseconds, threads = given.get("milliseconds"), given.get("threads")
+    if not isinstance(milliseconds, int | float):
+        return ""
+    return (
+        f"{milliseconds:.0f} ms for a picture of {given.get('width')} × {given.get('height')} pixels, as it is and in "
+        f"float32, with {threads} {'thread' if threads == 1 else 'threads'} of {given.get('processor')}."
+    )
+
+
 def install(record: Record) -> str:
     """What to type to have the plugins that it needs; empty where it needs none."""
     names = record.table.get("needs")

@@ -69,7 +69,7 @@ def _card(record: Record) -> str:
     badge = ' <span class="badge">default</span>' if record.default else ""
     chips = "".join(chip(*known) for known in classes[:_CHIPS])
     more = f'<span class="soft">and {len(classes) - _CHIPS} more</span>' if len(classes) > _CHIPS else ""
-    measured = facts.measured_on(record)
+    measured, speed = facts.measured_on(record), facts.speed(record)
     licence = facts.words(record, "licence", "weights", "unknown")
     licence_data = facts.words(record, "licence", "data", "unknown")
     return (
@@ -77,6 +77,7 @@ def _card(record: Record) -> str:
         f"<p>{escape(record.summary)}</p>\n"
         f"{figures(record, 2)}\n"
         + (f'<p class="small soft">Measured on {escape(measured)}, in per cent.</p>\n' if measured else "")
+        + (f'<p class="small soft">{escape(speed)}</p>\n' if speed else "")
         + f'<div class="chips">{chips}{more}</div>\n'
         f'<p class="small soft">Weights: {escape(licence)}. Data: {escape(licence_data)}.</p>\n'
         f"{command(f'zoo predict {record.name} photo.jpg --out seen')}\n"

@@ -105,7 +105,7 @@ def _files(record: Record) -> str:
         for file in (*record.files, *([golden[0]] if golden else []))
     )
     head = '<tr><th>file</th><th class="number">bytes</th><th>sha256</th></tr>'
-    storage = facts.storage(record)
+    storage = " ".join(line for line in (facts.storage(record), facts.speed(record)) if line)
     return (
         f'<h2>Files</h2>\n<div class="scroll"><table>{head}{rows}</table></div>'
         + (f"\n<p>{escape(storage)}</p>" if storage else "")

@@ -23,6 +23,7 @@ from zoo.hub.publishing.page import record_page
 from zoo.hub.publishing.placing import Prepared
 from zoo.hub.publishing.plot import Point
 from zoo.hub.publishing.samples import Sample, samples, sheet
+from zoo.hub.publishing.speed import speed
 from zoo.hub.record import Record
 from zoo.model import SegmentationModel
 from zoo.training.folder import RunFolder
@@ -43,7 +44,7 @@ class Wanted:
         run: The folder of the training, for its course; or None.
         dataset: What to measure on, and pictures to show; or None.
         pictures: Pictures to show instead of those.
-        measure: Whether to measure on `dataset`.
+        measure: Whether to measure on `dataset`, and how fast the model is.
         half: Whether to keep the weights in float16.
         shard_bytes: The largest file; or None.
         default: Whether they become the model's default.
@@ -81,6 +82,7 @@ def prepare(wanted: Wanted, stage: Path) -> Prepared:
     weights, model = _store(wanted, read_tensors(wanted.weights, header), table, stage / "weights.safetensors")
     if wanted.measure and wanted.dataset is not None:
         table["metrics"] = _measure(model, wanted.dataset, wanted)
+        table["speed"] = speed(model, wanted.dataset)
         _compare(header, table["metrics"], wanted.report)
         stored = read_tensors(weights[0], read_header(weights[0]))
         weights, model = _store(wanted, stored, table, stage / "measured.safetensors")

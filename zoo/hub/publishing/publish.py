@@ -50,7 +50,7 @@ def publish(
         root: Where a registered data set lies.
         pictures: A folder with a split ``val``, to show pictures of instead where those of `data` may not be passed
             on.
-        measure: Evaluate what is published on `data`; its numbers replace those of the file.
+        measure: Evaluate what is published on `data`, and time it; its numbers replace those of the file.
         half: Keep the weights in float16; they are computed with in float32.
         shard_bytes: Write several files of at most about so many bytes.
         force: Replace a record of that name.
