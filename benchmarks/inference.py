@@ -113,7 +113,8 @@ def memory(name: str, backend: str, dtype: str, options: argparse.Namespace) -> 
         return ["–", "–"]
     what = {"model": name, "against": library, "classes": CLASSES, "size": [options.size] * 2, "batch": 1}
     what |= {"backend": backend, "dtype": dtype, "threads": options.threads}
-    return [f"{peak_memory({**what, 'theirs': side}) / 2**20:.0f}" for side in (True, False)]
+    peaks = (peak_memory({**what, "theirs": side}) for side in (True, False))
+    return ["–" if peak is None else f"{peak / 2**20:.0f}" for peak in peaks]
 
 
 def main() -> None:

@@ -56,6 +56,10 @@ def test_encoder_decoder_head(with_pools):
 def test_auxiliary_heads_answer_while_training_only():
     model = SegmentationModel(_Encoder(), _Decoder(), ScoreHead(6, 5), {"aux": ("half", ScoreHead(4, 5))})
     assert model.taps == ("quarter", "half")
+    bare = copy.deepcopy(model)
+    bare.drop_auxiliary()
+    assert bare.taps == ("quarter",)
+    assert list(bare(torch.rand(1, 3, 8, 8))) == ["out"]
     x = torch.rand(1, 3, 8, 8)
     y = model(x)
     assert {key: tuple(value.shape) for key, value in y.items()} == {"out": (1, 5, 8, 8), "aux": (1, 5, 8, 8)}

@@ -64,10 +64,8 @@ class SegmentationModel(nn.Module):
         self.auxiliary = nn.ModuleDict({key: head for key, (_, head) in auxiliary.items()})
         self.auxiliary_taps = {key: tap for key, (tap, _) in auxiliary.items()}
         self.further = nn.ModuleDict({key: Branch(*parts) for key, parts in further.items()})
-        decoders = [decoder, *(decoder for decoder, _ in further.values())]
-        taps = [tap for decoder in decoders for tap in decoder.taps]
-        self.taps = tuple(dict.fromkeys((*taps, *self.auxiliary_taps.values())))
-        self.with_pools = any(decoder.with_pools for decoder in decoders)
+        self.taps = self._read_taps()
+        self.with_pools = any(decoder.with_pools for decoder in self._decoders())
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (N, C, H, W) to ``{"out": logits (N, K, H, W)}``."""
@@ -80,6 +78,25 @@ class SegmentationModel(nn.Module):
             for key, head in self.auxiliary.items():
                 result[key] = head(features.maps[self.auxiliary_taps[key]], size)
         return result
+
+    def _decoders(self) -> list[Decoder]:
+        return [self.decoder, *(branch.decoder for branch in self.further.values())]  # type: ignore[list-item]
+
+    def _read_taps(self) -> tuple[str, ...]:
+        taps = [tap for decoder in self._decoders() for tap in decoder.taps]
+        return tuple(dict.fromkeys((*taps, *self.auxiliary_taps.values())))
+
+    def drop_auxiliary(self) -> None:
+        """Do without the auxiliary heads from now on, and without the features that only they read."""
+        self.auxiliary.clear()
+        self.auxiliary_taps = {}
+        self.taps = self._read_taps()
+
+    def coarse_scores(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to what `head.to_pixels` brings to the pixels, where the head is a `zoo.heads.PixelHead`."""
+        features = self.encoder(x, self.taps, self.with_pools)
+        scores: Tensor = self.head.scores(self.decoder(features))  # type: ignore[operator]
+        return scores
 
     @overload
     def predict(self, image: "Picture", **options: Any) -> "Prediction": ...

@@ -22,6 +22,11 @@ def test_a_table_and_csv() -> None:
     assert float(rows[0]["milliseconds"]) > 0
 
 
+def test_another_type_needs_a_backend() -> None:
+    done = bench("lraspp_mobilenet_v3_large", "--no-memory", "--dtype", "bfloat16", "--json")
+    assert [(record["backend"], record["dtype"]) for record in json.loads(done.output)] == [("eager", "bfloat16")]
+
+
 def test_beside_torchvision_with_memory() -> None:
     done = bench("lraspp_mobilenet_v3_large", "--against", "torchvision", "--backend", "eager", "--json")
     assert done.exit_code == 0, done.output

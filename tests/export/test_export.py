@@ -16,8 +16,10 @@ import zoo.registry
 from zoo.errors import IncompatibleError, OptionError, ZooError
 from zoo.export import export
 from zoo.heads import ResizeHead
+from zoo.inference.test_time import TestTime
 from zoo.interfaces import Decoder, Encoder, Features, FeatureSpec
 from zoo.model import SegmentationModel
+from zoo.pipeline import Member, Pipeline, PipelineConfig
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -154,6 +156,38 @@ def test_what_cannot_be_exported_says_so(tmp_path, monkeypatch):
     assert len(export(model, tmp_path / "m.onnx", size=(64, 64), static=True)) == 1
 
 
+def test_a_pipeline_of_one_model_is_that_model(tmp_path):
+    model = _model("unet_l4", channels=[4, 8])
+    pipeline = Pipeline.of([model], name="alone")
+    export(pipeline, tmp_path / "alone.pt2", format="pt2", size=(64, 64))
+    image = _picture((1, 3, 50, 70))
+    labels, logits = torch.export.load(tmp_path / "alone.pt2").module()(image)
+    with torch.no_grad():
+        expected = pipeline(image.float())["out"]
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert torch.equal(labels, logits.argmax(1))
+
+
+def test_what_is_more_than_a_model_is_not_exported(tmp_path):
+    model = _model("unet_l4", channels=[4, 8])
+    for pipeline in (
+        Pipeline.of([model, model], name="more"),
+        Pipeline.of([model], name="more", crf="deeplab"),
+        Pipeline.of([model], name="more", test_time=TestTime(mirror=True)),
+        Pipeline(PipelineConfig("more", (Member("a", frame=(80, 80)),)), [model]),
+    ):
+        with pytest.raises(IncompatibleError, match=r"pipeline more cannot be exported.* one by one"):
+            export(pipeline, tmp_path / "m.onnx")
+    with pytest.raises(IncompatibleError, match="was made faster"):
+        export(zoo.optimize(model), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(ZooError, match=r"cannot write .*gone.m\.pt2: No such file"):
+        export(_model("unet_l4", channels=[4, 8]), tmp_path / "gone" / "m.pt2", format="pt2", size=(64, 64))
+
+
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     model = _model("unet_l4", channels=[4, 8])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -170,5 +204,9 @@ def test_the_command(tmp_path, zoo_command):
     assert (tmp_path / "m.pt2").is_file()
     assert "--force" in zoo_command("export", "m.safetensors", "--out", "m.pt2", code=1).stderr
     assert "which format" in zoo_command("export", "m.safetensors", "--out", "m.bin", code=1).stderr
-    assert "HEIGHTxWIDTH" in zoo_command("export", "m.safetensors", "--size", "big", code=2).stderr
+    for size in ("big", "0x5", "9" * 5000):
+        assert "HEIGHTxWIDTH" in zoo_command("export", "m.safetensors", "--size", size, code=2).stderr
     assert "no weight file" in zoo_command("export", "absent.safetensors", code=1).stderr
+    (tmp_path / "one.toml").write_text('[pipeline]\nname = "one"\n[[model]]\nname = "a"\nweights = "m.safetensors"\n')
+    zoo_command("export", "one.toml", "--format", "pt2", "--size", "64x80", "--static")
+    assert (tmp_path / "one.pt2").is_file()

@@ -1,6 +1,7 @@
 """`zoo.optimize`: the same answers, for every named model."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,8 +10,13 @@ from random_networks import random_state, relative_difference
 import zoo
 from zoo.encoders import vgg
 from zoo.errors import OptionError, ZooError
+from zoo.heads import ScoreHead
+from zoo.inference.class_map import class_map
+from zoo.inference.forward import logits
+from zoo.inference.marks import fingerprint
 from zoo.model import SegmentationModel
 from zoo.registry import registry
+from zoo.speed.upsample import ProductHead
 
 SIZES = ((1, 65, 83), (2, 48, 64))
 FEW = (
@@ -97,6 +103,39 @@ def test_predicts_and_describes_itself_and_does_not_train() -> None:
         zoo.optimize(fast)  # type: ignore[arg-type]
 
 
+def test_predicts_as_models_do() -> None:
+    model = small()
+    pictures = [torch.randint(0, 256, (3, 30, 41), dtype=torch.uint8) for _ in range(2)]
+    found = zoo.optimize(model).predict(pictures, mirror=True, probabilities=True)
+    for mine, alone in zip(found, model.predict(pictures, mirror=True, probabilities=True), strict=True):
+        assert abs(mine.probabilities - alone.probabilities).max() < 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["fcn32s@resnet18", "deeplabv3plus@resnet18"])
+def test_label_maps_of_large_pictures_come_in_parts(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = zoo.optimize(random(name, num_classes=5), dtype=dtype)
+    held = []
+    for head in (ProductHead, ScoreHead):
+        monkeypatch.setattr(head, "some_rows", spied(head.some_rows, held))
+    picture = torch.randint(0, 256, (1, 3, 128, 160), dtype=torch.uint8)
+    whole = logits(fast, picture).argmax(1)
+    held.clear()
+    labels, broken = class_map(fast, picture, held=5 * 160 * 32)
+    assert torch.equal(labels, whole)
+    assert not broken
+    assert held == [5 * 160 * 32] * 4
+
+
+def spied(method: Callable[..., torch.Tensor], sizes: list[int]) -> Callable[..., torch.Tensor]:
+    def some_rows(*args: object) -> torch.Tensor:
+        rows = method(*args)
+        sizes.append(rows.numel())
+        return rows
+
+    return some_rows
+
+
 def test_onnxruntime_answers_alike() -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -105,6 +144,20 @@ def test_onnxruntime_answers_alike() -> None:
     x = torch.randn(2, 3, 33, 47)
     with torch.no_grad():
         assert relative_difference(fast(x)["out"], model(x)["out"]) < 1e-4
+    picture = torch.randint(0, 256, (1, 3, 32, 48), dtype=torch.uint8)
+    assert torch.equal(class_map(fast, picture, held=1)[0], class_map(fast, picture)[0])
+
+
+def test_of_other_weights_it_is_another_model_in_onnxruntime_too() -> None:
+    """What `zoo predict --continue` looks at."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = small()
+    first, again = (fingerprint(zoo.optimize(model, backend="onnx")) for _ in range(2))
+    assert first == again
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    assert fingerprint(zoo.optimize(model, backend="onnx")) != first
 
 
 @pytest.mark.slow

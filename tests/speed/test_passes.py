@@ -128,11 +128,31 @@ def test_winograd_is_as_exact_as_the_direct_convolution(rate: int, size: tuple[i
     assert relative_difference(WinogradConv(layer).convolve(x, 0), unpadded) < 1e-5
 
 
-def test_winograd_in_portions_of_rows_and_channels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.speed.winograd._HELD", 400_000)
-    layer = nn.Conv2d(200, 192, 3, padding=1)
+@pytest.mark.parametrize(("held", "depth"), [(400_000, 64), (400_000, 256), (100_000, 64), (10_000_000, 64)])
+@pytest.mark.parametrize("rate", [1, 3])
+def test_winograd_in_portions_of_rows_and_channels(
+    held: int, depth: int, rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.speed.winograd._HELD", held)
+    monkeypatch.setattr("zoo.speed.winograd._DEPTH", depth)
+    layer = nn.Conv2d(200, 192, 3, padding=rate, dilation=rate)
     x = torch.randn(1, 200, 45, 52)
     assert relative_difference(WinogradConv(layer)(x), layer(x)) < 1e-5
+    unpadded = nn.functional.conv2d(x, layer.weight, layer.bias, 1, 0, rate)
+    assert relative_difference(WinogradConv(layer).convolve(x, 0), unpadded) < 1e-5
+
+
+@pytest.mark.parametrize(("rate", "size"), [(1, (9, 13)), (2, (30, 6)), (12, (40, 30))])
+def test_where_winograd_does_not_pay_it_is_shifted_products(
+    rate: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.speed.winograd._patches", None)  # not called
+    layer = nn.Conv2d(128, 128, 3, padding=rate, dilation=rate)
+    x = torch.randn(2, 128, *size)
+    assert relative_difference(WinogradConv(layer)(x), layer(x)) < 1e-5
+    if min(size) > 2 * rate:
+        unpadded = nn.functional.conv2d(x, layer.weight, layer.bias, 1, 0, rate)
+        assert relative_difference(WinogradConv(layer).convolve(x, 0), unpadded) < 1e-5
 
 
 @pytest.mark.parametrize(("rate", "size"), [(3, (9, 11)), (12, (20, 40)), (36, (20, 30))])

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from zoo.cli._size import size_option
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -13,15 +15,6 @@ def _scales(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
         return None if value is None else tuple(float(part) for part in value.replace(" ", "").split(","))
     except ValueError:
         raise click.BadParameter(f"{value!r}: expected factors with commas between, such as 0.5,1,1.5") from None
-
-
-def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    parts = value.lower().replace("×", "x").split("x")
-    if len(parts) not in (1, 2) or not all(part.strip().isdecimal() for part in parts):
-        raise click.BadParameter(f"{value!r}: expected HEIGHTxWIDTH, such as 473x473, or one number for both")
-    return (int(parts[0]), int(parts[-1]))
 
 
 def _overlap(ctx: click.Context, param: click.Parameter, value: str) -> float | int | str:
@@ -36,7 +29,7 @@ def _overlap(ctx: click.Context, param: click.Parameter, value: str) -> float | 
 _OPTIONS = (
     click.option("--scales", metavar="S,S…", callback=_scales, help="Average over the picture at these scales."),
     click.option("--mirror", is_flag=True, help="Average with what the mirror image gives."),
-    click.option("--window", metavar="HxW", callback=_size, help="Slide windows of this size over the picture."),
+    click.option("--window", metavar="HxW", callback=size_option, help="Slide windows of this size over the picture."),
     click.option(
         "--overlap",
         metavar="SHARE|PIXELS",

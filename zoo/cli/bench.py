@@ -2,26 +2,21 @@
 
 import csv
 import json
-import re
 import sys
 from typing import Any
 
 import click
 
+from zoo.cli._size import size_option
 from zoo.cli._speed import BACKENDS, DTYPES
-
-
-def _size(_: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d*)(?:[x×]([1-9]\d*))?", value)
-    if found is None:
-        raise click.BadParameter(f"{value!r}: expected HEIGHTxWIDTH in pixels, as 512x512", param=option)
-    return int(found[1]), int(found[2] or found[1])
 
 
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--against", type=click.Choice(["torchvision", "smp"]), help="The same net of that library, beside ours.")
-@click.option("--size", metavar="HxW", default="512x512", show_default=True, callback=_size, help="Of the pictures.")
+@click.option(
+    "--size", metavar="HxW", default="512x512", show_default=True, callback=size_option, help="Of the pictures."
+)
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures at once.")
 @click.option("--classes", type=click.IntRange(min=1), default=21, show_default=True, help="Classes of the models.")
 @click.option("--backend", type=click.Choice(BACKENDS), help="Optimize ours; without it ours runs as it is.")
@@ -79,8 +74,9 @@ def command(
 
 
 def _table(records: list[dict[str, Any]]) -> str:
-    from zoo.cli._text import count, table
     from zoo.cli._text import size as amount
+    from zoo.cli._text import table
+    from zoo.quantities import count
 
     head = ("model", "library", "backend", "dtype", "ms", "images/s", "peak memory", "parameters", "GFLOPs", "")
     rows = [

@@ -1,27 +1,21 @@
 """``zoo export``."""
 
 import json
-import re
 from pathlib import Path
 
 import click
 
-
-def _size(_: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d+)(?:[x×](\d+))?", value)
-    if found is None or int(found[1]) < 1 or int(found[2] or 1) < 1:
-        raise click.BadParameter(f"{value!r}: expected HEIGHTxWIDTH in pixels, as 256x320", param=option)
-    return int(found[1]), int(found[2] or found[1])
+from zoo.cli._size import size_option
 
 
 @click.command()
-@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG")
+@click.argument("checkpoint", metavar="CHECKPOINT|MODEL.TAG|URL|PIPELINE")
 @click.option("--format", "format", type=click.Choice(["onnx", "pt2"]), help="By default what --out ends in.")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="By default beside the checkpoint.")
-@click.option("--size", metavar="HxW", default="256x320", show_default=True, callback=_size, help="Size to trace at.")
-@click.option("--second-size", metavar="HxW", callback=_size, help="Another size to compare at.")
+@click.option(
+    "--size", metavar="HxW", default="256x320", show_default=True, callback=size_option, help="Size to trace at."
+)
+@click.option("--second-size", metavar="HxW", callback=size_option, help="Another size to compare at.")
 @click.option("--static", is_flag=True, help="One picture of exactly --size, for runtimes that need it.")
 @click.option("--opset", default=20, show_default=True, help="Version of ONNX's operators.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
@@ -41,6 +35,7 @@ def command(
 
     Batch, height and width stay free. What goes in is a picture as it is, uint8 (N, C, H, W), RGB; out come labels
     (N, H, W) and logits (N, K, H, W). The file is compared with the model at two sizes and only kept if it agrees.
+    A pipeline can be written where it is one model that is asked once.
 
     \b
     zoo export run/best.safetensors --format onnx
@@ -49,7 +44,8 @@ def command(
     from zoo.errors import OptionError
 
     if out is None:
-        stem = Path(checkpoint).with_suffix("") if checkpoint.endswith(".safetensors") else Path(checkpoint)
+        beside = Path(checkpoint if "://" not in checkpoint else checkpoint.rstrip("/").rpartition("/")[2])
+        stem = beside.with_suffix("") if beside.suffix in (".safetensors", ".toml", ".json") else beside
         out = stem.with_name(f"{stem.name}.{format or 'onnx'}")
     chosen = format or out.suffix.removeprefix(".")
     if chosen not in ("onnx", "pt2"):
@@ -59,10 +55,10 @@ def command(
     if not out.absolute().parent.is_dir():
         raise OptionError(f"there is no folder {out.absolute().parent}")
 
-    import zoo
+    from zoo.cli._weights import open_model
     from zoo.export import export
 
-    model = zoo.load(checkpoint)
+    model = open_model(checkpoint)
     found = export(model, out, format=chosen, size=size, second=second_size, static=static, opset=opset)
     if as_json:
         record = {"file": str(out), "format": chosen, "parity": [parity._asdict() for parity in found]}

@@ -2,12 +2,12 @@
 
 import json
 import os
-import re
 from typing import Any
 
 import click
 
 from zoo.cli._record import lines
+from zoo.cli._size import EXPECTED, parse_size
 from zoo.errors import OptionError, UnknownNameError, did_you_mean
 from zoo.manifest import KINDS, Spec
 from zoo.registry import registry
@@ -55,7 +55,9 @@ def _built(
     name: str, is_file: bool, record: dict[str, Any], size: str | None, classes: int | None, channels: int | None
 ) -> dict[str, Any]:
     """What is known only of a model that is built; it imports torch."""
-    pixels = None if size is None else _pixels(size)
+    pixels = None if size is None else parse_size(size)
+    if size is not None and pixels is None:
+        raise OptionError(f"--size {size!r}: {EXPECTED}")
     if is_file and (classes is not None or channels is not None):
         raise OptionError(f"{name} has its own number of classes and channels; leave out --num-classes, --in-channels")
     if not is_file and record["kind"] not in ("model", "architecture"):
@@ -70,13 +72,6 @@ def _built(
     else:
         config = resolve(name, num_classes=classes, in_channels=channels)
     return summarize(config, pixels or SIZE).to_json()
-
-
-def _pixels(size: str) -> tuple[int, int]:
-    sides = size.lower().replace("×", "x").split("x")
-    if len(sides) not in (1, 2) or not all(re.fullmatch("0*[1-9][0-9]{0,5}", side) for side in sides):
-        raise OptionError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, as 480x640, or one number for a square")
-    return int(sides[0]), int(sides[-1])
 
 
 def _of_file(path: str) -> dict[str, Any]:

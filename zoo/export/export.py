@@ -11,10 +11,11 @@ from torch import Tensor
 
 from zoo.errors import IncompatibleError, OptionError, ZooError
 from zoo.export.picture import PictureModel, description
-from zoo.export.tracing import refuse_without, trace, write_onnx
+from zoo.export.tracing import open_onnx, refuse_without, trace, write_onnx
 from zoo.files import atomic_path
 from zoo.inference.forward import answering
 from zoo.model import SegmentationModel
+from zoo.pipeline.pipeline import Pipeline
 from zoo.registry import registry
 
 FORMATS = {"onnx": ".onnx", "pt2": ".pt2"}
@@ -44,7 +45,7 @@ class Parity(NamedTuple):
 
 
 def export(
-    model: SegmentationModel,
+    model: SegmentationModel | Pipeline,
     path: str | os.PathLike[str],
     *,
     format: str = "onnx",
@@ -58,7 +59,7 @@ def export(
     Batch, height and width stay free, so the file is tried at the size it was made at and at a second one.
 
     Args:
-        model: Any model on the CPU; its mode does not matter.
+        model: Any model on the CPU, in whatever mode; or a `zoo.pipeline.Pipeline` that is one model asked once.
         path: The file.
         format: ``"onnx"`` (for onnxruntime and others) or ``"pt2"`` (``torch.export.load``).
         size: (H, W) to trace at.
@@ -71,10 +72,13 @@ def export(
 
     Raises:
         OptionError: An unknown format, or a size that is none.
-        IncompatibleError: The manifest says that the net cannot be exported, or torch or ONNX cannot express it.
-        ZooError: The file answers differently from the model; nothing is written. Or a package is missing.
+        IncompatibleError: The manifest says that the net cannot be exported, or torch or ONNX cannot express it; or it
+            is a pipeline that is more than a model, or a model that was made faster.
+        ZooError: The file answers differently from the model; nothing is written. Or a package is missing, or the file
+            cannot be written.
     """
     path = Path(path)
+    model = _as_built(model)
     if format not in FORMATS:
         raise OptionError(f"format {format!r} is none of {', '.join(FORMATS)}")
     if min(size) < 1 or (second is not None and min(second) < 1):
@@ -87,24 +91,30 @@ def export(
         wrapped = PictureModel(model, _answers(model)).eval()
         example = torch.zeros((1 if static else 2, model.config.in_channels, *size), dtype=torch.uint8)
         program = trace(wrapped, example, model.config.name, static=static)
-        with atomic_path(path) as temporary:
-            if format == "onnx":
-                write_onnx(
-                    program,
-                    temporary,
-                    name=model.config.name,
-                    inputs=["image"],
-                    outputs=wrapped.output_names,
-                    opset=opset,
-                    metadata={"zoo": description(model)},
-                )
-                run = _onnx_runner(temporary)
-            else:
-                _write_pt2(program, wrapped, temporary)
-                run = _pt2_runner(temporary)
-            channels = model.config.in_channels
-            shapes = [(1, channels, *size)] if static else [(2, channels, *size), (1, channels, *other)]
-            return [_compare(wrapped, run, shape, path) for shape in shapes]
+        shapes = [example.shape] if static else [example.shape, (1, example.shape[1], *other)]
+        try:
+            with atomic_path(path) as temporary:
+                if format == "onnx":
+                    run = _write_onnx(program, wrapped, temporary, opset)
+                else:
+                    run = _write_pt2(program, wrapped, temporary)
+                return [_compare(wrapped, run, tuple(shape), path) for shape in shapes]
+        except OSError as error:
+            raise ZooError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _as_built(model: SegmentationModel | Pipeline) -> SegmentationModel:
+    """The model, or the only one of a pipeline, as an architecture built it."""
+    found = model.only_model() if isinstance(model, Pipeline) else model
+    if isinstance(found, SegmentationModel):
+        return found
+    name = model.config.name
+    if isinstance(model, Pipeline):
+        raise IncompatibleError(
+            f"pipeline {name} cannot be exported, a file holds one model that is asked once; this is: "
+            f"{model.description.describe()}. Export its models one by one"
+        )
+    raise IncompatibleError(f"{name} was made faster and cannot be exported: export the model that it was made of")
 
 
 def _allowed(model: SegmentationModel, static: bool) -> None:
@@ -124,18 +134,18 @@ def _answers(model: SegmentationModel) -> tuple[str, ...]:
     return ("out", *model.further)
 
 
-def _write_pt2(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, str(path), extra_files={"zoo.json": description(wrapped.model)})
-
-
-def _onnx_runner(path: Path) -> Runner:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4
-    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+def _write_onnx(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path, opset: int) -> Runner:
+    """Write a program as ONNX; returns what runs the file."""
+    write_onnx(
+        program,
+        path,
+        name=wrapped.model.config.name,
+        inputs=["image"],
+        outputs=wrapped.output_names,
+        opset=opset,
+        metadata={"zoo": description(wrapped.model)},
+    )
+    session = open_onnx(path)
 
     def run(image: Tensor) -> list[Tensor]:
         return [torch.from_numpy(value) for value in session.run(None, {"image": image.numpy()})]
@@ -143,7 +153,11 @@ def _onnx_runner(path: Path) -> Runner:
     return run
 
 
-def _pt2_runner(path: Path) -> Runner:
+def _write_pt2(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path) -> Runner:
+    """Write a program of torch.export; returns what runs the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, str(path), extra_files={"zoo.json": description(wrapped.model)})
     module = torch.export.load(str(path)).module()
     return lambda image: list(module(image))
 

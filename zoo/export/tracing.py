@@ -94,6 +94,16 @@ def write_onnx(
     made.save(str(path), external_data=False)
 
 
+def open_onnx(path: Path, threads: int = 0) -> Any:
+    """An onnxruntime session of a file, on the CPU; 0 threads: as many as it likes."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    settings.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+
 @contextmanager
 def _fresh_compiler() -> Iterator[None]:
     """All models share the code of `SegmentationModel.forward`; dynamo gives up on code that it saw too often."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.heads import PixelHead, ResizingHead
 from zoo.inference.forward import answers, ask, model_input
@@ -38,15 +38,13 @@ def class_map(
     size = (pictures.shape[-2], pictures.shape[-1])
     few = len(pictures) * model.config.num_classes * size[0] * size[1] <= held
     x = model_input(model, pictures)
-    if few or not _in_two_steps(model):
+    head = None if few else _second_step(model)
+    if head is None:
         return answers(ask(model, x, amp=amp))
-    head = model.head
-    assert isinstance(head, PixelHead)
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=amp):
-        features = model.encoder(x, model.taps, model.with_pools)
-        scores = head.scores(model.decoder(features))
-        del features, x
+        scores = model.coarse_scores(x)
+        del x
         step = head.row_step(scores, size)
         if step is not None:
             return _by_rows(head, scores, size, step, held)
@@ -55,13 +53,19 @@ def class_map(
         return answers(head.to_pixels(scores, size))
 
 
-def _in_two_steps(model: "SegmentationModel") -> bool:
-    """Whether the parts can be called one by one: nothing of the model's own call would be left out."""
-    from zoo.model import SegmentationModel
+def _second_step(model: "SegmentationModel") -> PixelHead | None:
+    """What brings a model's coarse scores to the pixels; None where two steps would leave out some of its own call."""
+    head = getattr(model, "head", None)
+    if not isinstance(head, PixelHead) or type(head).forward is not PixelHead.forward:
+        return None
+    if _defines(model, "forward") is not _defines(model, "coarse_scores"):
+        return None
+    return None if any(part._forward_hooks or part._forward_pre_hooks for part in (model, head)) else head
 
-    plain = type(model) is SegmentationModel and isinstance(model.head, PixelHead)
-    hooks = any(part._forward_hooks or part._forward_pre_hooks for part in (model, model.head))
-    return plain and type(model.head).forward is PixelHead.forward and not hooks
+
+def _defines(model: nn.Module, method: str) -> type | None:
+    """The class that a model has a method of."""
+    return next((kind for kind in type(model).__mro__ if method in vars(kind)), None)
 
 
 def _by_rows(head: PixelHead, scores: Tensor, size: tuple[int, int], step: int, held: int) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from zoo.errors import IncompatibleError, ZooError
+from zoo.interfaces import FeatureSpec
 
 if TYPE_CHECKING:
     from zoo.model import SegmentationModel
+
+
+class Described(NamedTuple):
+    """What stands for the encoder of something that answers as a model does and is none.
+
+    Attributes:
+        features: What `output_stride` reads.
+    """
+
+    features: tuple[FeatureSpec, ...]
 
 
 def at_output_stride(model: "SegmentationModel", stride: int) -> "SegmentationModel":

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from zoo.config import InputSpec, ModelConfig
 from zoo.errors import CheckpointError, IncompatibleError, OptionError
 from zoo.inference.crf import dense_crf
 from zoo.inference.crf_terms import find_preset
-from zoo.inference.output_stride import at_output_stride, output_stride
+from zoo.inference.output_stride import Described, at_output_stride, output_stride
 from zoo.inference.test_time import TestTime
 from zoo.interfaces import FeatureSpec
 from zoo.model import SegmentationModel
@@ -21,7 +21,7 @@ from zoo.pipeline.asking import scores
 from zoo.pipeline.boxes import read_boxes
 from zoo.pipeline.combine import LEAST, mean, orders, product
 from zoo.pipeline.config import Member, PipelineConfig
-from zoo.pipeline.files import digest, is_path, relative, write_config
+from zoo.pipeline.files import checked, digest, is_path, relative, write_config
 from zoo.pipeline.options import Crf
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "zoo.pipeline"
 """What stands for the architecture in the `ModelConfig` of a pipeline."""
-
-
-class _Described(NamedTuple):
-    features: tuple[FeatureSpec, ...]
 
 
 class Pipeline(nn.Module):
@@ -101,7 +97,7 @@ class Pipeline(nn.Module):
             palette=named.palette,
         )
         stride = max(output_stride(model) for model in models)
-        self.encoder = _Described((FeatureSpec("picture", channels, stride, (stride - 1) / 2),))
+        self.encoder = Described((FeatureSpec("picture", channels, stride, (stride - 1) / 2),))
         self.eval()
 
     @classmethod
@@ -154,7 +150,7 @@ class Pipeline(nn.Module):
         Raises:
             ZooError: A file cannot be written.
         """
-        path = Path(path)
+        path = checked(path)  # before weights are written beside it
         members = []
         for member, model, file in zip(self.description.models, self.models, self.files, strict=True):
             assert isinstance(model, nn.Module)
@@ -216,6 +212,12 @@ class Pipeline(nn.Module):
     ) -> "Prediction | list[Prediction]":
         """Segment one picture, or several one by one; options as of `SegmentationModel.predict`, on top of its own."""
         return SegmentationModel.predict(self, image, **options)  # type: ignore[call-overload, no-any-return]
+
+    def only_model(self) -> nn.Module | None:
+        """Its model, where that alone answers as the pipeline does; else None."""
+        first, *more = self.description.models
+        asked = first.gives_scores and first.frame is None and first.proposals is None
+        return self.models[0] if asked and not more and self.description.crf is None else None
 
     def faster(self, backend: str, dtype: str) -> "Pipeline":
         """Make its models faster in place, see `zoo.optimize`; what is put around them stays as it is."""

@@ -79,7 +79,7 @@ def measure(name: str, order: Order) -> list[dict[str, Any]]:
             {
                 "model": name,
                 "library": library,
-                "backend": "eager" if theirs else order.backend or "plain",
+                "backend": "eager" if theirs else chosen_backend(order.backend, order.dtype) or "plain",
                 "dtype": "float32" if theirs else order.dtype,
                 "milliseconds": round(timing.milliseconds, 2),
                 "images_per_second": round(timing.images_per_second, 3),
@@ -109,9 +109,14 @@ def labelling(model: Any, backend: str | None, dtype: str) -> Labelling:
     """What maps a picture to labels: of another library as its users do it, of ours as `zoo predict` does it."""
     if not isinstance(model, SegmentationModel):
         return lambda x: _scores(model(x)).argmax(1)
-    plain = backend is None and dtype == "float32"
-    ready: Any = model if plain else optimize(model, backend=backend or "eager", dtype=dtype, inplace=True)
+    chosen = chosen_backend(backend, dtype)
+    ready: Any = model if chosen is None else optimize(model, backend=chosen, dtype=dtype, inplace=True)
     return lambda x: ready(x)["out"].max(1).indices
+
+
+def chosen_backend(backend: str | None, dtype: str) -> str | None:
+    """The backend that is meant: another type than float32 needs one; None: the model as it is."""
+    return "eager" if backend is None and dtype != "float32" else backend
 
 
 def _scores(answer: Any) -> Tensor:
@@ -124,7 +129,7 @@ def _ratio(timings: Any, library: str) -> float:
     return round(ratio, 2)
 
 
-def _memory(name: str, order: Order, theirs: bool) -> int:
+def _memory(name: str, order: Order, theirs: bool) -> int | None:
     what = {"model": name, "theirs": theirs, "threads": torch.get_num_threads()}
     settings: Sequence[str] = ("against", "classes", "size", "batch", "backend", "dtype")
     return peak_memory({**what, **{key: getattr(order, key) for key in settings}})

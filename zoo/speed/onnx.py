@@ -3,13 +3,12 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.export.tracing import refuse_without, trace, write_onnx
+from zoo.export.tracing import open_onnx, refuse_without, trace, write_onnx
 from zoo.inference.forward import answering
 from zoo.model import SegmentationModel
 
@@ -49,7 +48,7 @@ def through_onnxruntime(model: SegmentationModel) -> Callable[[Tensor], dict[str
         example = torch.zeros(2, model.config.in_channels, 96, 128)
         program = trace(wrapped, example, model.config.name)
         write_onnx(program, path, name=model.config.name, inputs=["x"], outputs=[*wrapped.keys])
-        session = _session(path)
+        session = open_onnx(path, torch.get_num_threads())
     keys = wrapped.keys
 
     def run(x: Tensor) -> dict[str, Tensor]:
@@ -57,12 +56,3 @@ def through_onnxruntime(model: SegmentationModel) -> Callable[[Tensor], dict[str
         return {key: torch.from_numpy(value) for key, value in zip(keys, found, strict=True)}
 
     return run
-
-
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 4
-    settings.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])

@@ -1,15 +1,16 @@
 """`zoo.optimize`: a model that answers the same, faster."""
 
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import OptionError
 from zoo.inference.forward import answering
-from zoo.interfaces import FeatureSpec
+from zoo.inference.marks import fingerprint
+from zoo.inference.output_stride import Described
+from zoo.interfaces import Head
 from zoo.model import SegmentationModel
 from zoo.speed.folding import fold_norms
 from zoo.speed.framed import frame_trunks
@@ -23,24 +24,12 @@ from zoo.speed.upsample import separate_upsampling
 from zoo.speed.winograd import multiply_less
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
+    from zoo.inference.picture import Picture
     from zoo.inference.prediction import Prediction
 
 BACKENDS = ("eager", "compiled", "onnx")
 
 Run = Callable[[Tensor], dict[str, Tensor]]
-
-
-class Described(NamedTuple):
-    """What can be asked of an optimized model's encoder.
-
-    Attributes:
-        features: The taps it was built with.
-    """
-
-    features: tuple[FeatureSpec, ...]
 
 
 class OptimizedModel(nn.Module):
@@ -52,24 +41,42 @@ class OptimizedModel(nn.Module):
     Args:
         model: The model that it was made of: what describes it is taken over.
         dtype: What is computed in.
-        run: How it is called.
-        owned: What holds its weights, if a module does.
+        net: What holds its weights, if a module does.
+        run: How it is called, if not as `net`.
     """
 
-    def __init__(self, model: SegmentationModel, dtype: torch.dtype, run: Run, owned: nn.Module | None = None) -> None:
+    def __init__(
+        self, model: SegmentationModel, dtype: torch.dtype, net: SegmentationModel | None, run: Run | None = None
+    ) -> None:
         super().__init__()
         self.config = model.config
         self.dtype = dtype
         self.encoder = Described(model.encoder.features)
-        self.owned = owned
+        self.net = net
         self._run = run
+        if net is None:  # what tells it from one with other weights
+            self.register_buffer("made_of", torch.tensor([*fingerprint(model).encode()], dtype=torch.uint8))
         self.eval()
+
+    @property
+    def head(self) -> Head | None:
+        """The head, where it can be called apart from the rest."""
+        return None if self.net is None or self._run is not None else self.net.head
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (N, C, H, W), floating point and normalised, to ``{"out": logits (N, K, H, W)}``, float32."""
+        run: Any = self._run or self.net
         with torch.no_grad(), kept_memory():
-            x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-            return {key: answer.float() for key, answer in self._run(x).items()}
+            return {key: answer.float() for key, answer in run(self._taken(x)).items()}
+
+    def coarse_scores(self, x: Tensor) -> Tensor:
+        """As `SegmentationModel.coarse_scores`, where there is a `head`."""
+        assert self.net is not None
+        with torch.no_grad(), kept_memory():
+            return self.net.coarse_scores(self._taken(x))
+
+    def _taken(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "OptimizedModel":
         """Stay in evaluation mode.
@@ -83,15 +90,10 @@ class OptimizedModel(nn.Module):
         return self
 
     def predict(
-        self,
-        image: "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor",
-        *,
-        device: str | None = None,
-    ) -> "Prediction":
-        """Segment one picture; see `zoo.inference.predictor.predict`."""
-        from zoo.inference.predictor import predict
-
-        return predict(self, image, device=device)  # type: ignore[arg-type]
+        self, image: "Picture | list[Picture] | tuple[Picture, ...]", **options: Any
+    ) -> "Prediction | list[Prediction]":
+        """Segment one picture, or several one by one; options as of `SegmentationModel.predict`."""
+        return SegmentationModel.predict(self, image, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def optimize(
@@ -125,7 +127,7 @@ def optimize(
 
         if chosen != torch.float32:
             raise OptionError("backend='onnx' computes in float32; bfloat16 goes with 'eager' and 'compiled'")
-        return OptimizedModel(model, chosen, through_onnxruntime(model))
+        return OptimizedModel(model, chosen, None, through_onnxruntime(model))
     with answering(model):
         ready = model if inplace else sharing_copy(model)
         ready.eval()
@@ -134,15 +136,14 @@ def optimize(
     if backend == "compiled":
         from zoo.speed.compiled import compiled
 
-        return OptimizedModel(model, chosen, compiled(ready), ready)
-    return OptimizedModel(model, chosen, ready, ready)
+        return OptimizedModel(model, chosen, ready, compiled(ready))
+    return OptimizedModel(model, chosen, ready)
 
 
 def run_passes(model: SegmentationModel, dtype: torch.dtype) -> None:
     """Change a model in place: see the modules of this package, one for each pass."""
     model.requires_grad_(False)
-    model.auxiliary.clear()
-    model.auxiliary_taps = {}
+    model.drop_auxiliary()
     device = next((value.device for value in model.parameters()), torch.device("cpu"))
     example = torch.zeros(1, model.config.in_channels, 64, 64, device=device)
     fold_norms(model, example)

@@ -1,23 +1,24 @@
 """How much memory a model takes at most while it answers, in a process of its own.
 
 Run as ``python -m zoo.speed.probe`` with a JSON object: model, against (or null), theirs, classes, size, batch, backend
-and dtype (or null). It prints one number, bytes.
+and dtype (or null). It prints one number, bytes, or null where the system cannot tell.
 """
 
 import gc
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from zoo import memory
 from zoo.errors import ZooError
 
 
-def peak_memory(what: Mapping[str, Any]) -> int:
+def peak_memory(what: Mapping[str, Any]) -> int | None:
     """Run the probe; bytes of the process, weights and interpreter included, while it answers twice.
+
+    None where the system does not say, as anywhere but on Linux.
 
     Raises:
         ZooError: The process failed.
@@ -26,10 +27,11 @@ def peak_memory(what: Mapping[str, Any]) -> int:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it was killed"]
         raise ZooError(f"measuring the memory of {what['model']} failed: {lines[-1]}")
-    return int(done.stdout.strip().splitlines()[-1])
+    measured: int | None = json.loads(done.stdout.strip().splitlines()[-1])
+    return measured
 
 
-def _measure(what: Mapping[str, Any]) -> int:
+def _measure(what: Mapping[str, Any]) -> int | None:
     import torch
 
     from zoo.speed.bench import labelling, ours_and_theirs
@@ -43,19 +45,13 @@ def _measure(what: Mapping[str, Any]) -> int:
     del model
     gc.collect()
     x = torch.rand(what["batch"], channels, *what["size"])
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    if not memory.forget_peak():
+        return None
     with torch.no_grad():
         for _ in range(2):
             label(x)
-    return _peak()
-
-
-def _peak() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return memory.peak_memory()
 
 
 if __name__ == "__main__":
-    print(_measure(json.loads(sys.argv[1])))
+    print(json.dumps(_measure(json.loads(sys.argv[1]))))

@@ -81,12 +81,19 @@ class ShiftedConv(nn.Module):
 def _fits(layer: nn.Conv2d) -> bool:
     rate = layer.dilation[0]
     return (
-        layer.kernel_size == (3, 3)
-        and layer.stride == (1, 1)
-        and layer.dilation == (rate, rate)
-        and layer.padding == (rate, rate)
-        and layer.padding_mode == "zeros"
-        and layer.groups == 1
+        keeps_size(layer)
         and layer.weight.device.type == "cpu"
         and (rate >= _RATE or (rate >= _RATE_WHERE_DEEP and layer.in_channels > _DEEP))
+    )
+
+
+def keeps_size(layer: nn.Conv2d) -> bool:
+    """Whether it is a 3×3 convolution without stride or groups that pads by as much as it is dilated."""
+    rate = layer.dilation[0]
+    return (
+        layer.kernel_size == (3, 3)
+        and layer.stride == (1, 1)
+        and layer.dilation == layer.padding == (rate, rate)
+        and layer.padding_mode == "zeros"
+        and layer.groups == 1
     )

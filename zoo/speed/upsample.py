@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.heads import UpscoreHead
-from zoo.interfaces import Head
+from zoo.heads import PixelHead, UpscoreHead
 from zoo.speed.sharing import replace
 
 _TOLERANCE = 1e-6
@@ -67,7 +66,7 @@ class ProductUpsample(nn.Module):
         return matrix
 
 
-class ProductHead(Head):
+class ProductHead(PixelHead):
     """`zoo.heads.UpscoreHead` with a separable kernel: only what lies in the picture is computed.
 
     Args:
@@ -81,13 +80,26 @@ class ProductHead(Head):
         self.upsample = ProductUpsample(layer, line)
         self.margin = margin
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        rows, columns = (
-            # Where the enlarged map ends too early, its last cell is repeated, as `zoo.ops.fit` does.
-            matrix[torch.arange(self.margin, self.margin + length, device=x.device).clamp_(max=len(matrix) - 1)]
-            for matrix, length in zip((self.upsample._matrix(side, x) for side in x.shape[-2:]), size, strict=True)
-        )
-        return rows @ x.contiguous() @ columns.mT
+    def scores(self, x: Tensor) -> Tensor:
+        return x
+
+    def to_pixels(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.some_rows(scores, size, 0, size[0])
+
+    def row_step(self, scores: Tensor, size: tuple[int, int]) -> int | None:
+        return 1
+
+    def some_rows(self, scores: Tensor, size: tuple[int, int], top: int, bottom: int) -> Tensor:
+        rows = self._pixels(scores.shape[-2], top, bottom, scores)
+        columns = self._pixels(scores.shape[-1], 0, size[1], scores)
+        return rows @ scores.contiguous() @ columns.mT
+
+    def _pixels(self, length: int, first: int, last: int, like: Tensor) -> Tensor:
+        """(last - first, length): what the cells of a map add to these pixels of the picture."""
+        matrix = self.upsample._matrix(length, like)
+        # Where the enlarged map ends too early, its last cell is repeated, as `zoo.ops.fit` does.
+        cells = torch.arange(first + self.margin, last + self.margin, device=like.device)
+        return matrix[cells.clamp_(max=len(matrix) - 1)]
 
 
 def _plain(layer: Any) -> bool:

@@ -13,28 +13,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.speed.sharing import replace
+from zoo.speed.shifted import ShiftedConv, keeps_size
 
 _TILE, _POINTS = 4, (0.0, 0.75, -0.75, 1.5, -1.5)
 _PATCH = _TILE + 2
 
-_CHANNELS, _PAIRS = 128, 128 * 192
-"""Fewest channels in and out, and fewest pairs of them; with fewer, bringing the map there and back takes longer than
-is saved."""
+_CHANNELS = 128
+"""Fewest channels in and out; with fewer, bringing the map there and back takes longer than is saved."""
 
 _FEWEST_TILES = 48
 _WORTHWHILE = 0.55
 """Largest share of the multiplications with which it pays: with strong dilation many tiles hang over the map's edge,
-and a direct convolution passes over the zeros of its padding."""
+and shifted products pass over the zeros of the padding."""
 
-_HELD = 10_000_000
-"""About so many values in one piece of intermediate results, 40 MB."""
+_HELD = 2_500_000
+"""About so many values in one piece of intermediate results, 10 MB; larger ones were no faster."""
+
+_DEPTH = 256
+"""So many channels of the map at a time: enough for products, few enough for their weights to stay in the cache."""
 
 
 def multiply_less(model: nn.Module) -> int:
     """Let deep 3×3 convolutions without stride, dilated ones too, decide at every call whether to go Winograd's way.
 
     Args:
-        model: In float32 on a CPU; changed. Its weights stay as they are.
+        model: In float32 on a CPU; changed.
 
     Returns:
         How many were replaced.
@@ -45,73 +48,76 @@ def multiply_less(model: nn.Module) -> int:
     return len(chosen)
 
 
-class WinogradConv(nn.Conv2d):
-    """A 3×3 convolution of stride 1.
+class WinogradConv(ShiftedConv):
+    """A 3×3 convolution of stride 1 that keeps the size. Where Winograd's way does not pay, it is shifted products.
 
     Args:
         layer: Whose weights it takes.
     """
 
-    def __init__(self, layer: nn.Conv2d) -> None:
-        nn.Module.__init__(self)
-        self.__dict__.update({key: value for key, value in layer.__dict__.items() if key not in self.__dict__})
-        self._parameters.update(layer._parameters)
-
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, h, w) to (N, O, h + 2 · (padding - dilation), …)."""
-        assert not isinstance(self.padding, str)
-        return self.convolve(x, self.padding[0])
+        """Map (N, C, h, w) to (N, O, h, w)."""
+        return self.convolve(x, self.rate)
 
     def convolve(self, x: Tensor, padding: int) -> Tensor:
-        """As `forward`, with another padding."""
-        rate = self.dilation[0]
-        size = [length + 2 * (padding - rate) for length in x.shape[-2:]]
+        """As `forward`, with another padding: at most as wide as the layer's own."""
+        rate = self.rate
+        cut = rate - padding
+        size = [length - 2 * cut for length in x.shape[-2:]]
         if min(size) < 1 or not _pays(size, rate, padding):
-            return F.conv2d(x, self.weight, self.bias, 1, padding, rate)
-        grid = [-(-length // (_TILE * rate)) for length in size]
-        beyond = [
-            count * _TILE * rate + 2 * rate - padding - length for count, length in zip(grid, x.shape[-2:], strict=True)
-        ]
-        cells = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, beyond[1], padding, beyond[0]))
-        parts = [self._picture(picture.contiguous(), grid[0], grid[1]) for picture in cells]
-        result = torch.stack(parts) if len(parts) > 1 else parts[0][None]
-        result = result[:, : size[0], : size[1]]
+            whole = super().forward(x)
+            return whole[..., cut : whole.shape[-2] - cut, cut : whole.shape[-1] - cut]
+        pictures = [self._picture(cells, size, padding) for cells in x.permute(0, 2, 3, 1)]
+        result = torch.stack(pictures) if len(pictures) > 1 else pictures[0][None]
         if self.bias is not None:
             result += self.bias
         return result.permute(0, 3, 1, 2)
 
-    def _picture(self, cells: Tensor, rows: int, columns: int) -> Tensor:
-        """Convolve (H, W, C), framed so that all tiles are whole, to (rows · 4 · rate, columns · 4 · rate, O)."""
-        rate, outputs, inputs = self.dilation[0], self.out_channels, self.in_channels
-        down, across, _ = cells.stride()
-        # Tile (i, j) of phase (p, q) begins at row 4 · rate · i + p; its cells lie `rate` apart.
-        patches = cells.as_strided(
-            (_PATCH, _PATCH, rows, rate, columns, rate, inputs),
-            (rate * down, rate * across, _TILE * rate * down, down, _TILE * rate * across, across, 1),
-        )
-        weight = self.weight.permute(0, 2, 3, 1).reshape(outputs, 9, inputs)
+    def _picture(self, cells: Tensor, size: list[int], padding: int) -> Tensor:
+        """Convolve (h, w, C) to (h', w', O)."""
+        rate, outputs = self.rate, self.outputs
+        rows, columns = (-(-length // (_TILE * rate)) for length in size)
         result = cells.new_empty(rows, _TILE, rate, columns, _TILE, rate, outputs)
-        per_row = rate * columns * rate
-        step = max(_HELD // (_PATCH**2 * per_row * min(inputs, outputs)), 1)
-        depth = max(_HELD // (_PATCH**2 * max(min(step, rows) * per_row, outputs)), 64)
-        back = _matrices(cells.dtype)[2]
+        depth = min(cells.shape[2], _DEPTH)
+        step = max(_HELD // (_PATCH**2 * rate * columns * rate * max(depth, outputs)), 1)
+        there, kernel, back = _matrices(cells.dtype)
+
+        def weights(first: int) -> Tensor:
+            return (kernel @ self.taps[:, :, first : first + depth].reshape(9, -1)).view(_PATCH**2, -1, outputs)
+
+        if step < rows and _PATCH**2 * cells.shape[2] * outputs <= 4 * _HELD:
+            weights = cache(weights)  # otherwise made anew for every few rows
         for top in range(0, rows, step):
-            products = self._products(patches[:, :, top : top + step], weight, depth)
+            products: Tensor | None = None
+            stretch = (top, min(step, rows - top), columns)
+            for first in range(0, cells.shape[2], depth):
+                patches = _patches(cells[..., first : first + depth], *stretch, rate, padding)
+                seen = (there @ patches.reshape(_PATCH**2, -1)).view(_PATCH**2, -1, patches.shape[-1])
+                if products is None:
+                    products = torch.bmm(seen, weights(first))
+                else:
+                    products.baddbmm_(seen, weights(first))
+            assert products is not None
             answers = (back @ products.view(_PATCH**2, -1)).view(_TILE, _TILE, -1, rate, columns, rate, outputs)
             result[top : top + step] = answers.permute(2, 0, 3, 4, 1, 5, 6)
-        return result.view(rows * _TILE * rate, columns * _TILE * rate, outputs)
+        return result.view(rows * _TILE * rate, columns * _TILE * rate, outputs)[: size[0], : size[1]]
 
-    def _products(self, patches: Tensor, weight: Tensor, depth: int) -> Tensor:
-        """(36, tiles, O): what is multiplied and added up, `depth` channels at a time."""
-        there, kernel, _ = _matrices(patches.dtype)
-        products: Tensor | None = None
-        for first in range(0, self.in_channels, depth):
-            part = patches[..., first : first + depth]
-            seen = (there @ part.reshape(_PATCH**2, -1)).view(_PATCH**2, -1, part.shape[-1])
-            weights = (kernel @ weight[..., first : first + depth]).permute(1, 2, 0)
-            products = torch.bmm(seen, weights) if products is None else products.baddbmm_(seen, weights)
-        assert products is not None
-        return products
+
+def _patches(cells: Tensor, top: int, rows: int, columns: int, rate: int, padding: int) -> Tensor:
+    """What so many rows of tiles from row `top` on see of a map (h, w, C), framed by zeros: (6, 6, …, C).
+
+    Tile (i, j) of phase (p, q) begins at row 4 · rate · i + p; its cells lie `rate` apart.
+    """
+    height, width, channels = cells.shape
+    first = top * _TILE * rate - padding
+    last = first + rows * _TILE * rate + 2 * rate
+    right = columns * _TILE * rate + 2 * rate - padding - width
+    seen = F.pad(cells[max(first, 0) : last], (0, 0, padding, right, max(-first, 0), max(last - height, 0)))
+    down, across, deep = seen.stride()
+    return seen.as_strided(
+        (_PATCH, _PATCH, rows, rate, columns, rate, channels),
+        (rate * down, rate * across, _TILE * rate * down, down, _TILE * rate * across, across, deep),
+    )
 
 
 @cache
@@ -156,15 +162,8 @@ def _pays(size: list[int], rate: int, padding: int) -> bool:
 
 def _fits(layer: nn.Conv2d) -> bool:
     return (
-        layer.kernel_size == (3, 3)
-        and layer.stride == (1, 1)
-        and layer.groups == 1
-        and layer.dilation[0] == layer.dilation[1]
-        and not isinstance(layer.padding, str)
-        and layer.padding[0] == layer.padding[1]
-        and layer.padding_mode == "zeros"
+        keeps_size(layer)
         and min(layer.in_channels, layer.out_channels) >= _CHANNELS
-        and layer.in_channels * layer.out_channels >= _PAIRS
         and layer.weight.device.type == "cpu"
         and layer.weight.dtype == torch.float32
     )
