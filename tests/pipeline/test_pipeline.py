@@ -13,10 +13,12 @@ import zoo
 from zoo.errors import CheckpointError, DataError, IncompatibleError, OptionError, UnknownNameError, ZooError
 from zoo.evaluation.evaluate import evaluate
 from zoo.inference import dense_crf
+from zoo.inference.naming import asking_about
 from zoo.inference.probabilities import probabilities
 from zoo.inference.test_time import TestTime
 from zoo.ops import normalize
 from zoo.pipeline import Crf, Member, Pipeline, PipelineConfig, Proposals
+from zoo.pipeline.files import write_config
 from zoo.pipeline.opening import describe, is_pipeline
 
 
@@ -153,6 +155,19 @@ def test_boxes_of_a_file_by_the_names_of_a_data_set(tmp_path):
         pipeline.predict(pairs[0][0])
 
 
+def test_boxes_of_a_file_turn_with_a_mirrored_picture(tmp_path):
+    (tmp_path / "boxes.json").write_text(json.dumps({"a": [[3, 2, 17, 21]]}))
+    how = Proposals("file", str(tmp_path / "boxes.json"), enlarge=1, least=1, side=32)
+    pipeline, image = one(Member("a", proposals=how)), picture((30, 40))
+    (tmp_path / "boxes.json").write_text(json.dumps({"a": [[23, 2, 37, 21]]}))
+    turned = one(Member("a", proposals=how))
+    with asking_about(["a.png"], (30, 40)):
+        plain, other = pipeline.probabilities(image[None]), turned.probabilities(image.flip(-1)[None]).flip(-1)
+        found = probabilities(pipeline, image[None], TestTime(mirror=True))
+    assert torch.allclose(found, (plain + other) / 2, atol=1e-6)
+    assert (plain - other).abs().max() > 1e-3
+
+
 def test_large_pictures_are_tiled():
     image = picture((70, 160))
     found = one(Member("a")).predict(image, tile=96)
@@ -172,8 +187,6 @@ def test_saved_and_loaded(folder):
     )
     (folder / "boxes.csv").write_text("picture,x0,y0,x1,y1\nphoto,2,2,30,25\n")
     from PIL import Image
-
-    from zoo.pipeline.files import write_config
 
     Image.fromarray(picture().permute(1, 2, 0).numpy()).save(folder / "photo.png")
     write_config(config, folder / "first.toml")
@@ -203,6 +216,18 @@ def test_models_in_memory_are_written_beside(folder):
     assert torch.equal(again.probabilities(image), pipeline.probabilities(image))
     assert again.config.options["model"][0]["test_time"] == {"mirror": True}
     assert not list(folder.glob("*.p*t*"))
+    with pytest.raises(ZooError, match=r"as \.toml or \.json"):
+        pipeline.save("three.txt")
+    assert not list(folder.glob("three*"))
+
+
+def test_weights_whose_name_has_no_suffix_are_still_a_file(folder, monkeypatch):
+    shutil.copy(folder / "a.safetensors", folder / "weights")
+    config = PipelineConfig("one", (Member("a", "./weights"),))
+    write_config(config, folder / "first.toml")
+    Pipeline.load("first.toml").save("second.toml")
+    monkeypatch.chdir(folder.parent)
+    assert Pipeline.load(folder / "second.toml").files == [folder / "weights"]
 
 
 def test_named_ones_with_weights_of_ones_own(folder):

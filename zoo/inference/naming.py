@@ -16,10 +16,12 @@ class Asked(NamedTuple):
     Attributes:
         names: One for each, a path or a data set's label; None where there is none.
         size: (H, W) of the whole pictures, which the model may be shown parts of.
+        mirrored: Whether it is shown them with left and right exchanged.
     """
 
     names: tuple[str | None, ...]
     size: tuple[int, int]
+    mirrored: bool = False
 
 
 _asked: ContextVar[Asked | None] = ContextVar("zoo_asked", default=None)
@@ -28,13 +30,27 @@ _asked: ContextVar[Asked | None] = ContextVar("zoo_asked", default=None)
 @contextmanager
 def asking_about(names: Sequence[str | None], size: tuple[int, int]) -> Iterator[None]:
     """Say which pictures a model is asked about within the block."""
-    token = _asked.set(Asked(tuple(names), size))
-    try:
+    with _saying(Asked(tuple(names), size)):
         yield
-    finally:
-        _asked.reset(token)
+
+
+@contextmanager
+def mirrored() -> Iterator[None]:
+    """Say that within the block the pictures are shown with left and right exchanged."""
+    asked = _asked.get()
+    with _saying(None if asked is None else asked._replace(mirrored=not asked.mirrored)):
+        yield
 
 
 def asked_about() -> Asked | None:
     """What was said last; None where nobody said anything."""
     return _asked.get()
+
+
+@contextmanager
+def _saying(asked: Asked | None) -> Iterator[None]:
+    token = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(token)

@@ -167,8 +167,8 @@ def _refuse_clashes(jobs: dict[Path, Job], page: Path | None) -> None:
 
 def refuse_existing(jobs: Iterable[Job], page: Path | None = None, *, going_on: bool = False) -> None:
     """Raise `ZooError` where a result is there already; when `going_on`, it was made otherwise."""
-    results = [result for job in jobs for result in (job.labels, *job.files.values())]
-    there = list(dict.fromkeys(result for result in (*results, *([page] if page else [])) if result.exists()))
+    results = [result for job in jobs for result in job.files.values()] + ([page] if page else [])
+    there = [result for result in results if result.exists()]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         otherwise = " was made by another model, with other options or of another picture, and" if going_on else ""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.inference.forward import answering, ask, model_input
+from zoo.inference.naming import mirrored
 from zoo.inference.output_stride import at_output_stride
 from zoo.inference.test_time import TestTime
 from zoo.ops import resize
@@ -62,13 +63,13 @@ def _at_one_scale(model: "SegmentationModel", x: Tensor, test_time: TestTime, am
     top, left = max(rows - height, 0) // 2, max(columns - width, 0) // 2
     framed = F.pad(x, (left, max(columns - width, 0) - left, top, max(rows - height, 0) - top))
     total = count = None
-    for across, down in windows((framed.shape[-2], framed.shape[-1]), test_time):
-        found = _both_ways(model, framed[..., across, down], test_time.mirror, amp)
+    for down, across in windows((framed.shape[-2], framed.shape[-1]), test_time):
+        found = _both_ways(model, framed[..., down, across], test_time.mirror, amp)
         if total is None or count is None:
             total = found.new_zeros((*found.shape[:2], *framed.shape[-2:]))
             count = found.new_zeros(framed.shape[-2:])
-        total[..., across, down] += found
-        count[across, down] += 1
+        total[..., down, across] += found
+        count[down, across] += 1
     assert total is not None
     assert count is not None
     return total.div_(count)[..., top : top + height, left : left + width]
@@ -94,5 +95,6 @@ def _both_ways(model: "SegmentationModel", x: Tensor, mirror: bool, amp: bool) -
     found = ask(model, x, amp=amp).float().softmax(1)
     if not mirror:
         return found
-    turned = ask(model, x.flip(-1), amp=amp).float().softmax(1).flip(-1)
+    with mirrored():
+        turned = ask(model, x.flip(-1), amp=amp).float().softmax(1).flip(-1)
     return torch.lerp(found, turned, 0.5)

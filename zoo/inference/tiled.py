@@ -71,11 +71,11 @@ def label_bands(
                 picture = raster.read(row.start, row.stop, column.start, column.stop)[None]
                 if not tiling.smooth and test_time.plain:
                     labels, broken = class_map(model, picture, amp=amp)
-                    labels = _own(labels, row, column)
+                    labels = own_part(labels, row, column)
                     end = column.last
                 else:
-                    found = _own(probabilities(model, picture, test_time, amp=amp), row, column)
-                    found = found * _weights(rows, number, columns, index).to(found.device)
+                    found = own_part(probabilities(model, picture, test_time, amp=amp), row, column)
+                    found = found * tile_weights(rows, number, columns, index).to(found.device)
                     end = columns[index + 1].first if index + 1 < len(columns) else column.last
                     found, beside = _join(found, beside, end - column.first)
                     found = strips.join(index, found, ready)
@@ -88,14 +88,15 @@ def label_bands(
             yield Band(row.first, band)
 
 
-def _own(found: Tensor, row: Span, column: Span) -> Tensor:
+def own_part(found: Tensor, row: Span, column: Span) -> Tensor:
     """The part of a tile's answers (…, h, w) that is used."""
     return found[
         ..., row.first - row.start : row.last - row.start, column.first - column.start : column.last - column.start
     ]
 
 
-def _weights(rows: list[Span], row: int, columns: list[Span], column: int) -> Tensor:
+def tile_weights(rows: list[Span], row: int, columns: list[Span], column: int) -> Tensor:
+    """How much each pixel of a tile's `own_part` counts, (h, w): those of all tiles at a pixel add up to 1."""
     return torch.from_numpy(weights(rows, row)[:, None] * weights(columns, column))
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from zoo.inference.forward import ask, logits, model_input
 from zoo.inference.probabilities import probabilities
-from zoo.inference.tiles import Tiling, plan_tiles, weights
+from zoo.inference.tiled import own_part, tile_weights
+from zoo.inference.tiles import Tiling, plan_tiles
 from zoo.pipeline.boxes import Listed, boxes_of, listed_for
 from zoo.pipeline.combine import LEAST
 from zoo.pipeline.config import Member
@@ -71,12 +72,7 @@ def _tiled(model: "SegmentationModel", pictures: Tensor, tiling: Tiling, test_ti
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             tile = pictures[..., row.start : row.stop, column.start : column.stop]
-            found = probabilities(model, tile, test_time, amp=amp)
-            found = found[
-                ...,
-                row.first - row.start : row.last - row.start,
-                column.first - column.start : column.last - column.start,
-            ]
-            share = torch.from_numpy(weights(rows, i)[:, None] * weights(columns, j)).to(found.device)
+            found = own_part(probabilities(model, tile, test_time, amp=amp), row, column)
+            share = tile_weights(rows, i, columns, j).to(found.device)
             total[..., row.first : row.last, column.first : column.last] += found * share
     return total

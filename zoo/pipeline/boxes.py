@@ -74,7 +74,7 @@ def read_boxes(path: Path) -> Listed:
 
 
 def listed_for(boxes: Listed, number: int, size: tuple[int, int], file: str) -> Sequence[Box]:
-    """The boxes of picture `number` of the batch that is asked about.
+    """The boxes of picture `number` of the batch that is asked about; turned with it where it is shown mirrored.
 
     Args:
         boxes: What `read_boxes` gave.
@@ -96,7 +96,7 @@ def listed_for(boxes: Listed, number: int, size: tuple[int, int], file: str) -> 
         )
     for key in (name, Path(name).name, Path(name).stem):
         if key in boxes:
-            return boxes[key]
+            return [_turned(box, size[1]) for box in boxes[key]] if asked.mirrored else boxes[key]
     raise DataError(f"{file} has no boxes of {name}.{did_you_mean(Path(name).name, boxes)}")
 
 
@@ -146,6 +146,11 @@ def _box(numbers: Any, where: str) -> Box:
     if x1 <= x0 or y1 <= y0:
         raise DataError(f"{where}: {numbers}: x1 lies to the right of x0, y1 below y0")
     return Box(math.floor(y0), math.floor(x0), math.ceil(y1), math.ceil(x1))
+
+
+def _turned(box: Box, width: int) -> Box:
+    """Where a box lies in the mirror image of a picture of that width."""
+    return Box(box.top, width - box.right, box.bottom, width - box.left)
 
 
 def _short(box: Box) -> int:

@@ -36,16 +36,22 @@ def read_config(path: str | os.PathLike[str]) -> PipelineConfig:
         raise type(error)(f"{path}: {error}") from None
 
 
+def checked(path: str | os.PathLike[str]) -> Path:
+    """A path as one that a pipeline can be written to; raises `ZooError` where it ends in neither suffix."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ZooError(f"a pipeline is saved as .toml or .json; {str(path)!r} ends in neither")
+    return path
+
+
 def write_config(config: PipelineConfig, path: str | os.PathLike[str]) -> Path:
     """Write a pipeline's file, whole or not at all.
 
     Raises:
         ZooError: It ends in neither ``.toml`` nor ``.json``, or cannot be written.
     """
-    path = Path(path)
+    path = checked(path)
     record = config.to_json()
-    if path.suffix.lower() not in SUFFIXES:
-        raise ZooError(f"a pipeline is saved as .toml or .json; {str(path)!r} ends in neither")
     text = dump(record) if path.suffix.lower() == ".toml" else json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     try:
         with atomic_path(path) as temporary:
@@ -84,7 +90,8 @@ def relative(config: PipelineConfig, folder: Path) -> PipelineConfig:
 
 def _with_paths(member: Member, change: Callable[[str], str]) -> Member:
     if member.weights is not None and is_path(member.weights):
-        member = replace(member, weights=change(member.weights))
+        changed = change(member.weights)  # without a suffix it would be read as the name of published weights
+        member = replace(member, weights=changed if is_path(changed) else f"./{changed}")
     if member.proposals is not None and member.proposals.file is not None:
         member = replace(member, proposals=replace(member.proposals, file=change(member.proposals.file)))
     return member
