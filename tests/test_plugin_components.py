@@ -18,7 +18,7 @@ from zoo.errors import OptionError, PluginError
 from zoo.manifest import KINDS
 from zoo.training import recipe as recipes
 from zoo.training.loss import Criterion
-from zoo.training.tables import LossTable
+from zoo.training.loss_table import LossTable
 
 MANIFEST = """
 api = 1
