@@ -237,6 +237,19 @@ def test_depths(narrow_vgg):
     assert model(torch.rand(2, 3, 40, 40))["out"].shape == (2, 2, 40, 40)
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_a_smaller_code_kernel_is_mirrored(kernel, narrow_vgg):
+    model = zoo.create_model(NAME, num_classes=2, classifier_kernel=kernel).eval()
+    assert model.encoder.fc6.kernel_size == model.decoder.fc6_deconv.kernel_size == (kernel, kernel)
+    seen = []
+    model.encoder.fc6.register_forward_hook(lambda layer, given, result: seen.append((given[0].shape, result.shape)))
+    with torch.inference_mode():
+        assert model(torch.rand(1, 3, 224, 288))["out"].shape == (1, 2, 224, 288)
+    ((before, after),) = seen
+    assert before[2:] == (7, 9)
+    assert after[2:] == (8 - kernel, 10 - kernel)
+
+
 @pytest.mark.parametrize(("size", "channels", "classes"), [((1, 1), 3, 2), ((33, 47), 1, 1), ((97, 131), 4, 21)])
 def test_any_size_channels_and_classes(size, channels, classes, narrow_vgg):
     model = zoo.create_model(NAME, num_classes=classes, in_channels=channels).eval()
@@ -305,6 +318,7 @@ def test_full_size():
         ("deconvnet", {"depths": [2, 2, 3]}, OptionError, "five"),
         ("deconvnet", {"depths": [2, 2, 3, 3, 0]}, OptionError, "at least 1"),
         ("deconvnet", {"classifier": False}, IncompatibleError, "no fc7"),
+        ("deconvnet", {"classifier_kernel": 4}, OptionError, "odd"),
         ("deconvnet", {"dpths": 1}, OptionError, "depths"),
     ],
 )

@@ -37,6 +37,7 @@ def _plan(
     fc6_padding: int | None,
     width: float = 1.0,
     classifier_channels: int | None = None,
+    classifier_kernel: int = 7,
 ) -> list[_Step]:
     """The layers of a net in order. Offsets follow from kernel, stride and padding of all layers before."""
     classifier_channels = _CLASSIFIER_CHANNELS if classifier_channels is None else classifier_channels
@@ -44,6 +45,8 @@ def _plan(
         raise OptionError(
             f"width={width}, classifier_channels={classifier_channels}: expected above 0 to 4, and at least 1"
         )
+    if classifier_kernel < 1 or classifier_kernel % 2 == 0:
+        raise OptionError(f"classifier_kernel={classifier_kernel}: expected an odd number of at least 1")
     steps: list[_Step] = []
     channels, stride, offset = in_channels, 1, 0.0
 
@@ -63,8 +66,8 @@ def _plan(
         # The published FCN nets leave fc6 unpadded because the image was padded by 100; without that it must
         # be padded itself, or the answer would not cover the image.
         if fc6_padding is None:
-            fc6_padding = 0 if first_padding >= 100 else 3
-        add("fc6", "fc", classifier_channels, 7, fc6_padding)
+            fc6_padding = 0 if first_padding >= 100 else classifier_kernel // 2
+        add("fc6", "fc", classifier_channels, classifier_kernel, fc6_padding)
         add("fc7", "fc", classifier_channels, 1, 0)
     return steps
 
@@ -79,10 +82,11 @@ class VGG(Encoder):
         taps: Build only as deep as these need; None builds everything.
         in_channels: Channels of the input.
         width: Factor of the channels of every convolution; published weights are for 1.
-        classifier: Add fc6 (7×7) and fc7 (1×1).
+        classifier: Add fc6 and fc7 (1×1).
         classifier_channels: Channels of fc6 and fc7; None: 4096.
-        fc6_padding: Padding of fc6; by default 3, or 0 where `first_padding` makes up for it. Without any, a map
-            smaller than 7×7 is first filled up with zeros.
+        classifier_kernel: Height and width of fc6's kernel; published weights are for 7.
+        fc6_padding: Padding of fc6; by default half its kernel, or 0 where `first_padding` makes up for it. Without
+            any, a map smaller than the kernel is first filled up with zeros.
         classifier_norm: BatchNorm after fc6 and fc7 (``bnfc6``, ``bnfc7``), as in DeconvNet.
         norm_eps: ε of all batch norms.
         norm_shift: Initial β of all batch norms.
@@ -103,6 +107,7 @@ class VGG(Encoder):
         width: float = 1.0,
         classifier: bool = False,
         classifier_channels: int | None = None,
+        classifier_kernel: int = 7,
         fc6_padding: int | None = None,
         classifier_norm: bool = False,
         norm_eps: float = 1e-5,
@@ -115,7 +120,16 @@ class VGG(Encoder):
         super().__init__()
         if first_padding < 1:
             raise OptionError(f"first_padding={first_padding}: expected at least 1, or small pictures would vanish")
-        steps = _plan(self.depth, in_channels, first_padding, classifier, fc6_padding, width, classifier_channels)
+        steps = _plan(
+            self.depth,
+            in_channels,
+            first_padding,
+            classifier,
+            fc6_padding,
+            width,
+            classifier_channels,
+            classifier_kernel,
+        )
         if taps is not None:
             deepest = max(index for index, step in enumerate(steps) if step.spec.name in taps)
             steps = steps[: deepest + 1]
@@ -150,12 +164,15 @@ class VGG(Encoder):
         width: float = 1.0,
         classifier: bool = False,
         classifier_channels: int | None = None,
+        classifier_kernel: int = 7,
         fc6_padding: int | None = None,
         first_padding: int = 1,
     ) -> tuple[FeatureSpec, ...]:
         """The taps that a net of these options has."""
         wanted = _tap_names(cls.depth)
-        steps = _plan(cls.depth, 3, first_padding, classifier, fc6_padding, width, classifier_channels)
+        steps = _plan(
+            cls.depth, 3, first_padding, classifier, fc6_padding, width, classifier_channels, classifier_kernel
+        )
         return tuple(step.spec for step in steps if step.spec.name in wanted)
 
     def forward(self, x: Tensor, taps: Collection[str], with_pools: bool = False) -> Features:
