@@ -29,7 +29,7 @@ def gallery(folder: str) -> str:
 
 
 def _row(record: dict[str, Any]) -> str:
-    metrics, model = record["metrics"], record["model"]
+    metrics, model, speed = record["metrics"], record["model"], record["speed"]
     size = sum(file["bytes"] for file in record["files"]) / 2**20
     cells = [
         f"`{record['name']}`",
@@ -38,7 +38,7 @@ def _row(record: dict[str, Any]) -> str:
         f"{metrics['pixel_acc']:.1%}",
         f"{record['parameters'] / 1e6:.1f} M",
         f"{size:.1f} MiB",
-        f"{record['speed']['milliseconds']:.0f} ms",
+        f"{speed['milliseconds']:.0f} ms at {speed['width']} × {speed['height']}",
         record["licence"]["weights"],
     ]
     return f"| {' | '.join(cells)} |"
