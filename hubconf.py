@@ -76,8 +76,8 @@ def deconvnet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **opti
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: norm = True, depths = (2, 2, 3, 3, 3); of the encoder vgg16_bn: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -267,8 +267,8 @@ def fcn16s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -289,8 +289,8 @@ def fcn16s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -353,8 +353,8 @@ def fcn32s_rgb_hha_vgg16(pretrained=False, *, num_classes=None, in_channels=6, *
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False; of the encoder vgg16: width, classifier, classifier_channels,
-            fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, dropout,
-            encoder_weights.
+            classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
+            dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -375,8 +375,8 @@ def fcn32s_rgbd_vgg16(pretrained=False, *, num_classes=None, in_channels=4, **op
         num_classes: Number of classes K; 40 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16_bgrd: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -397,8 +397,8 @@ def fcn32s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, 
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -419,8 +419,8 @@ def fcn32s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -441,8 +441,8 @@ def fcn8s_atonce_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **o
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -463,8 +463,8 @@ def fcn8s_siftflow_vgg16(pretrained=False, *, num_classes=None, in_channels=3, *
         num_classes: Number of classes K; 33 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 3; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -485,8 +485,8 @@ def fcn8s_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options)
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: learn_upsampling = False, geometric_classes = 0; of the encoder vgg16: width, classifier,
-            classifier_channels, fc6_padding, classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode,
-            dropout, encoder_weights.
+            classifier_channels, classifier_kernel, fc6_padding, classifier_norm, norm_eps, norm_shift,
+            first_padding, ceil_mode, dropout, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.
@@ -736,8 +736,8 @@ def unet_vgg16(pretrained=False, *, num_classes=None, in_channels=3, **options):
         num_classes: Number of classes K; 21 by default.
         in_channels: Channels of the input.
         options: widths = (64, 128, 256, 512, 1024), norm = None, upsampling = None, padding = None, dropout = None;
-            of the encoder vgg16: width, classifier, classifier_channels, fc6_padding, classifier_norm,
-            norm_eps, norm_shift, first_padding, ceil_mode, encoder_weights.
+            of the encoder vgg16: width, classifier, classifier_channels, classifier_kernel, fc6_padding,
+            classifier_norm, norm_eps, norm_shift, first_padding, ceil_mode, encoder_weights.
 
     Returns:
         The model, in training mode: (N, in_channels, H, W) → {"out": (N, K, H, W)} for any H, W.

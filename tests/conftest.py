@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches of a test go into its own folder; settings of the developer's shell do not reach it."""
-    for name in ("ZOO_PLUGINS", "ZOO_STRICT", "ZOO_DATA", "ZOO_HUB", "ZOO_CACHE", "ZOO_OFFLINE"):
+    for name in ("ZOO_PLUGINS", "ZOO_STRICT", "ZOO_DATA", "ZOO_HUB", "ZOO_CACHE", "ZOO_OFFLINE", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
