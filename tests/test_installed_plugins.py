@@ -253,16 +253,25 @@ def test_a_built_in_name_is_the_built_in_one(crowd, zoo_command):
 
 
 @pytest.fixture
-def weights(crowd, chosen, tmp_path, monkeypatch):
-    """Weights of a model of a plugin that is no longer there."""
-    with monkeypatch.context() as patch:
-        patch.syspath_prepend(crowd)
-        patch.setenv("ZOO_PLUGINS", "good")
-        path = zoo.save(zoo.create_model("good/net", num_classes=2, width=5), tmp_path / "net.safetensors")
-    for name in [name for name in sys.modules if name.startswith("zoo_")]:
-        del sys.modules[name]
-    monkeypatch.setattr(registry, "_registry", None)
-    return path
+def weights_of(crowd, chosen, tmp_path, monkeypatch):
+    """Writes weights of a model with these options, of a plugin that is no longer there."""
+
+    def write(**options):
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(crowd)
+            patch.setenv("ZOO_PLUGINS", "good")
+            path = zoo.save(zoo.create_model("good/net", num_classes=2, **options), tmp_path / "net.safetensors")
+        for name in [name for name in sys.modules if name.startswith("zoo_")]:
+            del sys.modules[name]
+        monkeypatch.setattr(registry, "_registry", None)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def weights(weights_of):
+    return weights_of(width=5)
 
 
 def test_weights_without_their_plugin_name_what_to_install(weights):
@@ -279,10 +288,10 @@ UPGRADES = {
 
 def _newer(tmp_path, old="", new=""):
     files = {**_files("good", NET_CODE), "trunk.py": TRUNK_CODE}
-    if old.startswith("width"):
+    if "wide" in new:
         new += "):\n    width = wide  #"
     files = {name: text.replace(old, new) if old else text for name, text in files.items()}
-    if old.startswith("width"):
+    if old.startswith("width"):  # the option of the net is meant
         files["trunk.py"] = TRUNK_CODE
     install_into(tmp_path / "site", wheel(tmp_path, "zoo_good", files, version="2.0"))
     return tmp_path / "site"
@@ -302,3 +311,14 @@ def test_an_upgrade_that_changes_nothing_that_matters_is_quiet(weights, chosen, 
     chosen(_newer(tmp_path))
     assert zoo.load(weights).config.options == {"width": 5}
     assert caplog.records == []
+
+
+def test_an_upgrade_that_changes_a_default_leaves_older_weights_the_net_they_are_of(weights_of, chosen, tmp_path):
+    old = weights_of()
+    chosen(_newer(tmp_path, "width: int = 4", "width: int = 7"))
+    assert zoo.create_model("good/net", num_classes=2).encoder.conv.out_channels == 7
+    net = zoo.load(old)
+    assert net.config.options == {"width": 4}
+    assert net.encoder.conv.out_channels == 4
+    assert zoo.load(zoo.save(net, tmp_path / "again.safetensors")).config == net.config
+    assert zoo.create_model("good/net", weights=old).config == net.config

@@ -51,6 +51,7 @@ def create_model(
         CheckpointError: `weights` cannot be used.
     """
     from zoo.hub.checkpoint import load
+    from zoo.hub.defaults import settled
     from zoo.hub.header import read_header
     from zoo.hub.locate import find_weights
     from zoo.hub.start import start_from
@@ -59,7 +60,7 @@ def create_model(
     if weights is None:
         return _new(wanted, options.get("encoder_weights"))
     path = find_weights(wanted.name if encoder else name, weights)
-    published = read_header(path).config
+    published = settled(read_header(path))
     if published.is_of(wanted.name) and published.name != wanted.name:
         encoder = published.encoder  # the model's weights are of it on this encoder, and none was asked for
         wanted = resolve(name, encoder=encoder, num_classes=num_classes, in_channels=in_channels, options=options)

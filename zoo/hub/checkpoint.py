@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo import __version__
 from zoo.errors import CheckpointError, UnknownNameError, ZooError
 from zoo.files import atomic_path
+from zoo.hub.defaults import defaults, settled
 from zoo.hub.header import KEY, SCHEMA, Header, canonical_json, read_header
 from zoo.hub.locate import find_file
 from zoo.hub.needed import advice, changed, distributions
@@ -63,6 +64,9 @@ def save(
         "recipe": dict(recipe or {}),
         "licence": dict(licence or {}),
     }
+    usual = defaults(model.config)
+    if usual:
+        record["defaults"] = usual
     needs = distributions(model.config)
     if needs:
         record |= {"needs": [*needs], "made_with": needs}
@@ -160,16 +164,17 @@ def load(path: str | os.PathLike[str]) -> SegmentationModel:
     header = read_header(path)
     state = read_tensors(path, header)
     try:
+        config = settled(header)
         try:
             with skeleton():
-                model = build(header.config)
+                model = build(config)
             complete = state.keys() >= {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
         except RuntimeError as error:  # a constructor that reads numbers out of tensors
             if "meta" not in str(error):
                 raise
             complete = False
         if not complete:
-            model = build(header.config)  # some of its tensors are computed and in no file: make them for real
+            model = build(config)  # some of its tensors are computed and in no file: make them for real
     except UnknownNameError as error:
         raise CheckpointError(
             f"{path} needs a component of a plugin that is not installed: {error}"
