@@ -27,8 +27,8 @@ class Header:
 
     Attributes:
         config: Makes the model.
-        record: The whole description: ``schema``, ``model``, ``defaults``, ``data``, ``metrics``, ``recipe``, ``licence``,
-            ``zoo``.
+        record: The whole description: ``schema``, ``model``, ``defaults``, ``data``, ``metrics``, ``recipe``,
+            ``licence``, ``zoo``.
         shapes: Tensor name → shape.
         parameters: Sum of the sizes of all tensors.
         size: Bytes of the file.
