@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from zoo.training import state
 
 SMALL = ("--steps", "6", "-o", "data.batch_size=6", "-o", "data.crop=16", "-o", "data.workers=0", "--device", "cpu")
+SAVING = (*SMALL, "-o", "run.save_every=1")
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_who_is_left_alone_ends(zoo, tmp_path):
     out = tmp_path / "run"
     processes = start(
         2,
-        zoo("--data", "mortal", "--out", out, *SMALL, "-o", "run.save_every=1"),
+        zoo("--data", "mortal", "--out", out, *SAVING),
         MORTAL="1",
         AFTER=str(out / "state.pt"),
     )
@@ -121,12 +122,13 @@ def test_who_is_left_alone_ends(zoo, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mortal", ["0", "1"])
-def test_a_killed_process_is_replaced(zoo, tmp_path, mortal):
-    """By torchrun; the run goes on by itself, and ends as if nothing had been."""
+@pytest.mark.parametrize(("mortal", "workers"), [("0", 0), ("1", 1)])
+def test_a_killed_process_is_replaced(zoo, tmp_path, mortal, workers):
+    """By torchrun; the run goes on by itself, and ends as if nothing had been; what loads pictures goes along."""
+    options = (*SAVING, "-o", f"data.workers={workers}")
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "3"]
     launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
-    command = zoo("--data", "mortal", "--out", tmp_path / "killed", *SMALL, "-o", "run.save_every=1")
+    command = zoo("--data", "mortal", "--out", tmp_path / "killed", *options)
     done = subprocess.run(
         [sys.executable, *launcher, *command],
         env=environment(MORTAL=mortal, AFTER=str(tmp_path / "killed" / "state.pt")),
@@ -134,7 +136,7 @@ def test_a_killed_process_is_replaced(zoo, tmp_path, mortal):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "resumed after step" in done.stdout
-    finish(start(2, zoo("--data", "mortal", "--out", tmp_path / "quiet", *SMALL, "-o", "run.save_every=1")))
+    finish(start(2, zoo("--data", "mortal", "--out", tmp_path / "quiet", *options)))
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("killed", "quiet"))
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 

@@ -40,4 +40,3 @@ def settled(header: Header) -> ModelConfig:
     now = defaults(header.config)
     changed = {name: value for name, value in then.items() if name in now and now[name] != value}
     return replace(header.config, options={**changed, **header.config.options}) if changed else header.config
-
