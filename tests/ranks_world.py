@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,23 @@ def start(size: int, command: Sequence[str], **more: str) -> list[subprocess.Pop
 
 
 def finish(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Wait for all of them: exit code, output, error output of each."""
-    try:
-        outputs = [process.communicate(timeout=TIMEOUT) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    """Wait for all of them: exit code, output, error output of each.
+
+    Raises:
+        AssertionError: They take too long; it says what each of them has printed.
+    """
+    end = time.monotonic() + TIMEOUT
+    outputs, late = [], []
+    for process in processes:
+        try:
+            outputs.append(process.communicate(timeout=max(0, end - time.monotonic())))
+        except subprocess.TimeoutExpired as error:
+            late.append(process.pid)
+            outputs.append((str(error.stdout), str(error.stderr)))
+    ended = {process.pid: process.poll() for process in processes}
+    for process in processes:
+        process.kill()
+    assert not late, (ended, outputs)
     return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
