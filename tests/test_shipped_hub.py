@@ -13,6 +13,7 @@ from zoo.demo.seeing import FIRST, SHOWN
 from zoo.hub.hubs import Hub, shipped_folder
 from zoo.hub.verify import verify
 from zoo.training import recipe, stages
+from zoo.training.prepare import check_model
 
 MIB = 2**20
 
@@ -57,8 +58,10 @@ def test_numbers_say_how_they_were_measured(records):
 
 def test_every_one_has_its_recipe_and_its_log(records, root):
     for record in records:
-        last = stages.resolve(recipe.read(root / "hub" / "recipes" / f"{record.name}.toml"))[-1]
-        assert record.model == last.recipe.model.name
+        plan = stages.resolve(recipe.read(root / "hub" / "recipes" / f"{record.name}.toml"))
+        last = [check_model(stage.recipe) for stage in plan][-1]
+        assert record.model == plan[-1].recipe.model.name
+        assert (last.encoder, last.options) == (record.config["encoder"], record.config["options"])
         log = (root / "hub" / "logs" / record.name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         best = max(entry["miou"] for entry in map(json.loads, log) if entry["kind"] == "eval")
         assert record.table["metrics"]["miou"] == pytest.approx(best, abs=0.001)  # what is stored in half lost nothing

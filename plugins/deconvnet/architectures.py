@@ -33,7 +33,8 @@ def deconvnet(
         encoder: A VGG. The published net is on one with batch norm, ``vgg16_bn``.
         num_classes: K.
         norm: Batch norm after fc6, fc7 and every deconvolution. The encoder's name says whether its trunk has it.
-        depths: Deconvolutions after each unpooling, fine to coarse; the default mirrors VGG-16.
+        depths: Deconvolutions after each unpooling, fine to coarse; the default mirrors VGG-16. Narrow nets want two
+            or more of them where VGG-11 has one: a single one does not fill the holes that unpooling leaves.
     """
     if len(depths) != 5 or any(not isinstance(depth, int) or depth < 1 for depth in depths):
         raise OptionError(f"depths={list(depths)}: expected five whole numbers of at least 1, one per pooling")
