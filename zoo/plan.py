@@ -4,14 +4,22 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from zoo.config import ModelConfig
 from zoo.errors import OptionError, did_you_mean
 from zoo.manifest import Spec
+from zoo.registry import registry
 
 if TYPE_CHECKING:  # what looks at options alone does without torch
     from zoo.interfaces import Encoder, FeatureSpec
 
 SUPPLIED = {"self", "cls", "name", "taps", "in_channels", "num_classes", "encoder"}
 """Parameters that the assembly fills in itself; they are not options."""
+
+
+def architecture_of(config: ModelConfig) -> Spec | None:
+    """The architecture of a config, or the model that is one function; None where it is not installed."""
+    known = registry()
+    return known.lookup("architecture", config.architecture) or known.lookup("model", config.architecture)
 
 
 def accepted_options(spec: Spec) -> dict[str, inspect.Parameter]:

@@ -10,8 +10,7 @@ from typing import Any
 
 from zoo.config import ModelConfig
 from zoo.hub.header import Header
-from zoo.plan import accepted_options
-from zoo.registry import registry
+from zoo.plan import accepted_options, architecture_of
 
 
 def defaults(config: ModelConfig) -> dict[str, Any]:
@@ -19,7 +18,7 @@ def defaults(config: ModelConfig) -> dict[str, Any]:
 
     An encoder's are not among them: an architecture may wish for others, and its wish is what counts.
     """
-    spec = registry().lookup("architecture", config.architecture) or registry().lookup("model", config.architecture)
+    spec = architecture_of(config)
     if spec is None:
         return {}
     found = {}

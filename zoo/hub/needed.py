@@ -5,13 +5,14 @@ from typing import Any
 
 from zoo.config import ModelConfig
 from zoo.discovery import Plugin
+from zoo.plan import architecture_of
 from zoo.registry import registry
 
 
 def distributions(config: ModelConfig) -> dict[str, str]:
     """The installed distributions, other than Zoo itself, that bring a model's architecture and encoder → versions."""
     known = registry()
-    specs = [known.lookup("architecture", config.architecture) or known.lookup("model", config.architecture)]
+    specs = [architecture_of(config)]
     if config.encoder is not None:
         specs.append(known.lookup("encoder", config.encoder))
     namespaces = {spec.plugin for spec in specs if spec is not None}
