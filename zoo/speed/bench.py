@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zoo.assembly import resolve
 from zoo.errors import OptionError
 from zoo.model import SegmentationModel
+from zoo.speed.memory import usual_memory
 from zoo.speed.optimized import optimize
 from zoo.speed.peers import LIBRARIES, against
 from zoo.speed.probe import peak_memory
@@ -107,11 +108,17 @@ def ours_and_theirs(name: str, library: str | None, classes: int) -> Sides:
 
 def labelling(model: Any, backend: str | None, dtype: str) -> Labelling:
     """What maps a picture to labels: of another library as its users do it, of ours as `zoo predict` does it."""
-    if not isinstance(model, SegmentationModel):
-        return lambda x: _scores(model(x)).argmax(1)
-    chosen = chosen_backend(backend, dtype)
-    ready: Any = model if chosen is None else optimize(model, backend=chosen, dtype=dtype, inplace=True)
-    return lambda x: ready(x)["out"].max(1).indices
+    ours = isinstance(model, SegmentationModel)
+    chosen = chosen_backend(backend, dtype) if ours else None
+    if chosen is not None:
+        ready = optimize(model, backend=chosen, dtype=dtype, inplace=True)
+        return lambda x: ready(x)["out"].max(1).indices
+
+    def label(x: Tensor) -> Tensor:
+        with usual_memory():
+            return model(x)["out"].max(1).indices if ours else _scores(model(x)).argmax(1)
+
+    return label
 
 
 def chosen_backend(backend: str | None, dtype: str) -> str | None:

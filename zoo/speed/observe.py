@@ -1,11 +1,13 @@
 """Which layer hands its map to which, found by watching a model at work."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Found = TypeVar("Found")
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -45,15 +47,29 @@ def handed_to_norms(model: nn.Module, example: Tensor) -> list[Handed]:
         model: In evaluation mode.
         example: (N, C, H, W), small.
     """
+    return run_hollow(model, example, _watch)
+
+
+def run_hollow(model: nn.Module, example: Tensor, watch: Callable[[nn.Module, Callable[[], Any]], Found]) -> Found:
+    """Watch a model at work, on the meta device where it can (nothing is computed) and otherwise on `example` itself.
+
+    Args:
+        model: In evaluation mode.
+        example: (N, C, H, W), small.
+        watch: Called with the model and with what runs it once; a second time if the first did not succeed.
+
+    Returns:
+        What `watch` found.
+    """
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     try:
         hollow = {name: value.to("meta") for name, value in state.items()}
-        return _watch(model, lambda: torch.func.functional_call(model, hollow, (example.to("meta"),)))
+        return watch(model, lambda: torch.func.functional_call(model, hollow, (example.to("meta"),)))
     except (RuntimeError, NotImplementedError, TypeError):  # numbers that are no parameters, or are looked at
-        return _watch(model, lambda: model(example))
+        return watch(model, lambda: model(example))
 
 
-def _watch(model: nn.Module, run: Any) -> list[Handed]:
+def _watch(model: nn.Module, run: Callable[[], Any]) -> list[Handed]:
     made: dict[int, nn.Module] = {}
     calls: dict[nn.Module, int] = {}
     met: list[tuple[nn.Module, nn.Module, int]] = []

@@ -1,6 +1,7 @@
 """`zoo.optimize`: a model that answers the same, faster."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from zoo.inference.marks import fingerprint
 from zoo.inference.output_stride import Described
 from zoo.interfaces import Head
 from zoo.model import SegmentationModel
+from zoo.speed.enlarged import EnlargingConv, enlarge_within, postponing
 from zoo.speed.folding import fold_norms
 from zoo.speed.framed import frame_trunks
 from zoo.speed.memory import give_back, kept_memory
@@ -54,6 +56,8 @@ class OptimizedModel(nn.Module):
         self.encoder = Described(model.encoder.features)
         self.net = net
         self._run = run
+        enlarges = net is not None and any(isinstance(module, EnlargingConv) for module in net.modules())
+        self._around: Callable[[], AbstractContextManager[Any]] = postponing if enlarges else nullcontext
         if net is None:  # what tells it from one with other weights
             self.register_buffer("made_of", torch.tensor([*fingerprint(model).encode()], dtype=torch.uint8))
         self.eval()
@@ -66,13 +70,13 @@ class OptimizedModel(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (N, C, H, W), floating point and normalised, to ``{"out": logits (N, K, H, W)}``, float32."""
         run: Any = self._run or self.net
-        with torch.no_grad(), kept_memory():
+        with torch.no_grad(), kept_memory(), self._around():
             return {key: answer.float() for key, answer in run(self._taken(x)).items()}
 
     def coarse_scores(self, x: Tensor) -> Tensor:
         """As `SegmentationModel.coarse_scores`, where there is a `head`."""
         assert self.net is not None
-        with torch.no_grad(), kept_memory():
+        with torch.no_grad(), kept_memory(), self._around():
             return self.net.coarse_scores(self._taken(x))
 
     def _taken(self, x: Tensor) -> Tensor:
@@ -131,7 +135,7 @@ def optimize(
     with answering(model):
         ready = model if inplace else sharing_copy(model)
         ready.eval()
-        run_passes(ready, chosen)
+        run_passes(ready, chosen, compiled=backend == "compiled")
     give_back()
     if backend == "compiled":
         from zoo.speed.compiled import compiled
@@ -140,13 +144,21 @@ def optimize(
     return OptimizedModel(model, chosen, ready)
 
 
-def run_passes(model: SegmentationModel, dtype: torch.dtype) -> None:
-    """Change a model in place: see the modules of this package, one for each pass."""
+def run_passes(model: SegmentationModel, dtype: torch.dtype, compiled: bool = False) -> None:
+    """Change a model in place: see the modules of this package, one for each pass.
+
+    Args:
+        model: Changed.
+        dtype: What is to be computed in.
+        compiled: Whether it is for torch's compiler, which follows no `postponing`.
+    """
     model.requires_grad_(False)
     model.drop_auxiliary()
     device = next((value.device for value in model.parameters()), torch.device("cpu"))
     example = torch.zeros(1, model.config.in_channels, 64, 64, device=device)
     fold_norms(model, example)
+    if not compiled:
+        enlarge_within(model, example)
     separate_upsampling(model)
     frame_trunks(model)
     multiply_wide(model)

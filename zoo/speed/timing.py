@@ -27,17 +27,18 @@ class Timing:
 def take_turns(models: Mapping[str, Labelling], pictures: Tensor, *, rounds: int = 5) -> dict[str, Timing]:
     """Time models in turn: what else the machine does in the meantime meets all alike.
 
+    A turn begins with a call that does not count: it finds the caches, and the heap, as the one before left them.
+
     Args:
-        models: Name → what maps pictures to labels. Each runs once before it counts.
+        models: Name → what maps pictures to labels.
         pictures: (N, C, H, W), normalised.
         rounds: How often each is measured.
     """
     taken: dict[str, list[float]] = {name: [] for name in models}
     with torch.no_grad():
-        for label in models.values():
-            label(pictures)
         for _ in range(rounds):
             for name, label in models.items():
+                label(pictures)
                 taken[name].append(_seconds(label, pictures))
     medians = {name: statistics.median(times) for name, times in taken.items()}
     return {name: Timing(1000 * median, len(pictures) / median) for name, median in medians.items()}
