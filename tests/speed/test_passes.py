@@ -1,6 +1,7 @@
 """Every pass against what it replaces: torch's own layers, in float64 where rounding is the question."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -14,15 +15,16 @@ from zoo.interfaces import FeatureSpec
 from zoo.ops import BatchNorm2d, BilinearUpsample
 from zoo.speed.folding import fold_norms
 from zoo.speed.framed import FramedVGG, frame_trunks, stretches
+from zoo.speed.fused import FusedConv
 from zoo.speed.memory import kept_memory
 from zoo.speed.observe import handed_to_norms
-from zoo.speed.packing import PackedConv, can_pack, pack
+from zoo.speed.packing import can_pack, pack
 from zoo.speed.precision import ExactScores, to_bfloat16
 from zoo.speed.product import ProductConv, multiply_wide
 from zoo.speed.sharing import sharing_copy
 from zoo.speed.shifted import ShiftedConv
 from zoo.speed.upsample import ProductHead, ProductUpsample, separate_upsampling
-from zoo.speed.winograd import WinogradConv
+from zoo.speed.winograd import WAYS, WinogradConv
 
 
 @pytest.fixture(autouse=True)
@@ -115,10 +117,11 @@ def test_a_wide_convolution_as_one_product(padding: int) -> None:
     assert relative_difference(net(x), layer(x)) < 1e-6
 
 
-@pytest.mark.parametrize(("rate", "size"), [(1, (28, 29)), (2, (33, 40)), (4, (61, 35))])
+@pytest.mark.parametrize(("rate", "size"), [(1, (28, 29)), (2, (33, 40)), (4, (61, 35)), (1, (13, 16))])
 @pytest.mark.parametrize("bias", [True, False])
 def test_winograd_is_as_exact_as_the_direct_convolution(rate: int, size: tuple[int, int], bias: bool) -> None:
     layer = nn.Conv2d(130, 192, 3, padding=rate, dilation=rate, bias=bias)
+    assert next(way.tile for way in WAYS if way.pays([*size], rate, rate)) == (4 if math.prod(size) > 400 else 2)
     x = torch.randn(2, 130, *size).contiguous(memory_format=torch.channels_last)
     exact = nn.functional.conv2d(
         x.double(), layer.weight.double(), None if layer.bias is None else layer.bias.double(), 1, rate, rate
@@ -134,7 +137,7 @@ def test_winograd_in_portions_of_rows_and_channels(
     held: int, depth: int, rate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoo.speed.winograd._HELD", held)
-    monkeypatch.setattr("zoo.speed.winograd._DEPTH", depth)
+    monkeypatch.setattr("zoo.speed.winograd.WAYS", [way._replace(depth=depth) for way in WAYS])
     layer = nn.Conv2d(200, 192, 3, padding=rate, dilation=rate)
     x = torch.randn(1, 200, 45, 52)
     assert relative_difference(WinogradConv(layer)(x), layer(x)) < 1e-5
@@ -205,7 +208,7 @@ def test_packed_convolutions() -> None:
         pytest.skip("this processor does not compute in bfloat16")
     net = nn.Sequential(layer)
     assert pack(net) == 1
-    assert isinstance(net[0], PackedConv)
+    assert isinstance(net[0], FusedConv)
     x = torch.randn(2, 8, 9, 10, dtype=torch.bfloat16)
     assert relative_difference(net(x).float(), layer.float()(x.float())) < 2e-2
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from zoo.speed.fused import FusedConv
 from zoo.speed.observe import run_hollow
 from zoo.speed.sharing import parameter, replace
 
@@ -177,6 +178,7 @@ class EnlargingConv(nn.Module):
     def __init__(self, layer: nn.Conv2d, layout: Layout) -> None:
         super().__init__()
         self.plain = layer
+        self.rectifies = bool(getattr(layer, "rectifies", False))
         self.layout = layout
         self.shares = nn.ModuleList()
         first = 0
@@ -193,11 +195,14 @@ class EnlargingConv(nn.Module):
             return self.plain(x)  # type: ignore[no-any-return]
         if x.made_of != self.layout:
             return self.plain(x.whole())  # type: ignore[no-any-return]
-        result: Tensor | None = None
-        for share, map_ in zip(self.shares, _grouped(x.parts), strict=True):
-            found = share(map_)
-            result = found if result is None else result.add_(found)
-        assert result is not None
+        first, *others = _grouped(x.parts)
+        result: Tensor = self.shares[0](first)
+        for index, map_ in enumerate(others, 1):
+            share = self.shares[index]
+            if isinstance(share, FusedConv):
+                share.add_to(result, map_, rectifies=self.rectifies and map_ is others[-1])
+            else:
+                result += share(map_)
         return result
 
 
@@ -224,6 +229,7 @@ def _plain(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     layer = nn.Conv2d(channels, outputs, 3, padding=1, bias=bias is not None, device="meta")
     layer.weight = parameter(weight.contiguous())
     layer.bias = None if bias is None else parameter(bias)
+    layer.rectifies = False  # type: ignore[assignment]
     return layer.eval()
 
 

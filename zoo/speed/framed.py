@@ -97,7 +97,8 @@ class FramedVGG(Encoder):
         x = unpadded(getattr(self.trunk, name), x)
         if name in self.trunk.norms:
             x = getattr(self.trunk, self.trunk.norms[name])(x)
-        return F.relu_(x)
+        rectified: Tensor = self.trunk.relu(x)
+        return rectified
 
     def _rest(self, maps: dict[str, Tensor], taps: Collection[str]) -> Features:
         """What comes after the blocks that were framed is computed as a whole."""

@@ -46,9 +46,10 @@ def kept_memory() -> Iterator[None]:
 
 @contextmanager
 def usual_memory() -> Iterator[None]:
-    """Within the block glibc does as in a process that never met `kept_memory`: for a fair comparison.
+    """Within the block glibc's thresholds are those of a process that never met `kept_memory`: for comparisons.
 
-    Left to itself it lets both thresholds grow with what is freed, up to these; setting one of them ends that.
+    Left to itself it lets both grow with what is freed, up to these; setting one of them ends that. What the heap
+    holds already, it holds.
     """
     library = _glibc()
     if library is not None and _changed and not _inside:

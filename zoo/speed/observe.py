@@ -19,7 +19,7 @@ class Handed(NamedTuple):
     norm: nn.BatchNorm2d
 
 
-class _Uses(TorchDispatchMode):
+class Uses(TorchDispatchMode):
     """Counts in how many operations each tensor takes part, and in how many of them as what a batch norm reads."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def _watch(model: nn.Module, run: Callable[[], Any]) -> list[Handed]:
             watched.append(module.register_forward_hook(after))
         elif isinstance(module, nn.BatchNorm2d):
             watched.append(module.register_forward_pre_hook(before))
-    counting = _Uses()
+    counting = Uses()
     try:
         with torch.no_grad(), counting:
             run()

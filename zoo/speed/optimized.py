@@ -16,6 +16,7 @@ from zoo.model import SegmentationModel
 from zoo.speed.enlarged import EnlargingConv, enlarge_within, postponing
 from zoo.speed.folding import fold_norms
 from zoo.speed.framed import frame_trunks
+from zoo.speed.fused import fuse, note_relus
 from zoo.speed.memory import give_back, kept_memory
 from zoo.speed.packing import pack
 from zoo.speed.precision import choose_dtype, to_bfloat16
@@ -150,7 +151,7 @@ def run_passes(model: SegmentationModel, dtype: torch.dtype, compiled: bool = Fa
     Args:
         model: Changed.
         dtype: What is to be computed in.
-        compiled: Whether it is for torch's compiler, which follows no `postponing`.
+        compiled: Whether it is for torch's compiler, which follows no `postponing` and fuses by itself.
     """
     model.requires_grad_(False)
     model.drop_auxiliary()
@@ -158,6 +159,7 @@ def run_passes(model: SegmentationModel, dtype: torch.dtype, compiled: bool = Fa
     example = torch.zeros(1, model.config.in_channels, 64, 64, device=device)
     fold_norms(model, example)
     if not compiled:
+        note_relus(model, example)
         enlarge_within(model, example)
     separate_upsampling(model)
     frame_trunks(model)
@@ -168,6 +170,8 @@ def run_passes(model: SegmentationModel, dtype: torch.dtype, compiled: bool = Fa
         pack(model)
     else:
         multiply_less(model)
+        if not compiled:
+            fuse(model)
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.weight = parameter(module.weight.contiguous(memory_format=torch.channels_last))

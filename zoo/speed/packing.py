@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.speed.fused import FusedConv, can_fuse
 from zoo.speed.sharing import parameter, replace
 from zoo.speed.winograd import WinogradConv
 
-_OPERATORS = ("_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise")
+_OPERATORS = ("_linear_pointwise", "_reorder_linear_weight")
 
 
 def pack(model: nn.Module) -> int:
@@ -29,14 +30,10 @@ def pack(model: nn.Module) -> int:
         if isinstance(module, PackedLinear) and can_pack(module.weight):
             module.pack()
             count += 1
-        elif type(module) is nn.Conv2d and can_pack(module.weight) and _plain(module):
-            replace(model, module, PackedConv(module))
+        elif type(module) is nn.Conv2d and can_pack(module.weight) and can_fuse(module):
+            replace(model, module, FusedConv(module, packed=True))
             count += 1
     return count
-
-
-def _plain(layer: nn.Conv2d) -> bool:
-    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
 def can_pack(weight: Tensor) -> bool:
@@ -78,38 +75,9 @@ class PackedLinear(nn.Module):
         return found
 
 
-class PackedConv(nn.Module):
-    """A convolution with packed weights.
-
-    Args:
-        layer: Whose weights it takes.
-    """
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
-        assert not isinstance(layer.padding, str)
-        self.kernel_size, self.stride = layer.kernel_size, layer.stride
-        self.padding, self.dilation, self.groups = layer.padding, layer.dilation, layer.groups
-        self.bias = None if layer.bias is None else parameter(layer.bias)
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
-        plain = layer.weight.detach().contiguous()
-        self.packed: Any = torch.ops.aten.mkldnn_reorder_conv2d_weight(plain.to_mkldnn(), *geometry, None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, h, w) to (N, O, h', w')."""
-        return self.convolve(x, self.padding)
-
-    def convolve(self, x: Tensor, padding: tuple[int, ...]) -> Tensor:
-        """As `forward`, with another padding."""
-        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.packed, self.bias, padding, self.stride, self.dilation, self.groups, "none", [], ""
-        )
-        return found
-
-
 def unpadded(layer: nn.Module, x: Tensor) -> Tensor:
     """Run a convolution without its padding."""
-    if isinstance(layer, PackedConv):
+    if isinstance(layer, FusedConv):
         return layer.convolve(x, (0, 0))
     if isinstance(layer, WinogradConv):
         return layer.convolve(x, 0)
