@@ -36,6 +36,7 @@ NARROW = {
     "lraspp@test_resnet": {},
     "deconvnet@vgg11_bn": {},
     "fcn32s_siftflow_vgg16": {},
+    "smp/pspnet@smp/tu-test_resnet": {},
 }
 SIZES = [(3, 91, 67), (1, 160, 33)]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import IncompatibleError, ZooError
+from zoo.ops import AdaptiveAvgPool2d
 
 _LARGEST_PROTOBUF = 1_900_000_000
 
@@ -37,7 +38,7 @@ def trace(module: nn.Module, example: Tensor, name: str, *, static: bool = False
     free = torch.export.Dim.DYNAMIC
     shapes = None if static else ({0: free, 2: free, 3: free},)
     try:
-        with _fresh_compiler(), warnings.catch_warnings():
+        with _fresh_compiler(), _pooled_by_products(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=True)
     except Exception as error:  # torch raises a dozen kinds for what it cannot trace
@@ -102,6 +103,23 @@ def open_onnx(path: Path, threads: int = 0) -> Any:
     settings.log_severity_level = 4
     settings.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _pooled_by_products(module: nn.Module) -> Iterator[None]:
+    """Means over grids, as other libraries' pyramids take them, in the form that can be written for all sizes."""
+    pools = [
+        pool
+        for pool in module.modules()
+        if type(pool) is nn.AdaptiveAvgPool2d and pool.output_size not in (1, (1, 1), [1, 1])
+    ]
+    try:
+        for pool in pools:
+            pool.__class__ = AdaptiveAvgPool2d
+        yield
+    finally:
+        for pool in pools:
+            pool.__class__ = nn.AdaptiveAvgPool2d
 
 
 @contextmanager
