@@ -1,6 +1,7 @@
 """A file that runs without Zoo answers as the model does, at every size; or it is not written."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -75,6 +76,20 @@ def test_onnx_answers_alike_at_sizes_it_was_not_made_at(name, tmp_path):
         assert (labels == logits.argmax(1)).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["deeplabv3@test_resnet", "smp/pspnet@smp/tu-test_resnet"])
+def test_a_program_answers_alike_at_sizes_it_was_not_made_at(name, tmp_path):
+    """Of nets that round sizes up by `math.ceil`, and that take means over grids."""
+    model = _model(name)
+    export(model, tmp_path / "m.pt2", format="pt2", size=(96, 128))
+    program = torch.export.load(str(tmp_path / "m.pt2")).module()
+    for batch, height, width in SIZES:
+        image = _picture((batch, 3, height, width))
+        with torch.no_grad():
+            expected = model(zoo.ops.normalize(image, model.config.input))["out"]
+        assert (program(image)[1] - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
 @pytest.mark.parametrize("format", ["onnx", "pt2"])
 def test_the_examples_predict_without_zoo(format, tmp_path, root):
     model = _model("unet_l4", channels=[4, 8])
@@ -142,6 +157,21 @@ def test_a_file_that_answers_differently_is_not_written(format, tmp_path):
     model.config = config
     with pytest.raises(ZooError, match=r"is not written: at .* it answers differently"):
         export(model, tmp_path / f"m.{format}", format=format, size=(64, 64))
+    assert not list(tmp_path.iterdir())
+
+
+class Rounds(Pass):
+    """Asks for a rounding that torch follows but has no form for."""
+
+    def forward(self, features):
+        return features.maps["map"] * math.ceil(features.maps["map"].shape[-1] * 0.3)
+
+
+def test_what_torch_cannot_write_says_so(tmp_path):
+    model = SegmentationModel(Odd(), Rounds(), ResizeHead())
+    model.config = _model("unet_l4", channels=[4, 8]).config
+    with pytest.raises(IncompatibleError, match=r"unet_l4 cannot be written as a program of torch.export: .*ceil"):
+        export(model, tmp_path / "m.pt2", format="pt2", size=(64, 64))
     assert not list(tmp_path.iterdir())
 
 

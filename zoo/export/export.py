@@ -1,7 +1,6 @@
 """Exporting a model, and proving that the file answers as the model does."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from zoo.errors import IncompatibleError, OptionError, ZooError
 from zoo.export.picture import PictureModel, description
-from zoo.export.tracing import open_onnx, refuse_without, trace, write_onnx
+from zoo.export.tracing import open_onnx, refuse_without, trace, write_onnx, write_program
 from zoo.files import atomic_path
 from zoo.inference.forward import answering
 from zoo.model import SegmentationModel
@@ -155,9 +154,7 @@ def _write_onnx(program: torch.export.ExportedProgram, wrapped: PictureModel, pa
 
 def _write_pt2(program: torch.export.ExportedProgram, wrapped: PictureModel, path: Path) -> Runner:
     """Write a program of torch.export; returns what runs the file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, str(path), extra_files={"zoo.json": description(wrapped.model)})
+    write_program(program, path, name=wrapped.model.config.name, metadata={"zoo.json": description(wrapped.model)})
     module = torch.export.load(str(path)).module()
     return lambda image: list(module(image))
 

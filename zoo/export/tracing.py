@@ -1,6 +1,8 @@
 """From a module to a program of torch.export, and from that to ONNX."""
 
 import importlib.util
+import math
+import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +47,56 @@ def trace(module: nn.Module, example: Tensor, name: str, *, static: bool = False
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         advice = "" if static else "; try one fixed size (--static)"
         raise IncompatibleError(f"{name} cannot be exported: {reason}{advice}") from error
+
+
+def write_program(program: torch.export.ExportedProgram, path: Path, *, name: str, metadata: Mapping[str, str]) -> None:
+    """Write a program as `torch.export.load` reads it.
+
+    Args:
+        program: As `trace` returns it; changed in form.
+        path: The file.
+        name: What messages call the model.
+        metadata: Further files in it: name → text.
+
+    Raises:
+        IncompatibleError: torch cannot write it.
+    """
+    _round_up_in_whole_numbers(program.graph_module)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, str(path), extra_files=dict(metadata))
+    except OSError:
+        raise
+    except Exception as error:  # one for every kind of number or operator that it has no form for
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise IncompatibleError(f"{name} cannot be written as a program of torch.export: {reason}") from error
+
+
+def _round_up_in_whole_numbers(module: torch.fx.GraphModule) -> None:
+    """⌈a / b⌉ as -⌊-a / b⌋: torch writes no ``math.ceil`` of sizes, which timm's padding as in TensorFlow asks for."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.target is not math.ceil or getattr(node.args[0], "target", None) is not operator.truediv:
+            continue
+        quotient = node.args[0]
+        above, under = quotient.args
+        size, divisor = (part.meta["val"] if isinstance(part, torch.fx.Node) else part for part in (above, under))
+        with graph.inserting_before(node):
+            steps = (
+                (operator.neg, (), -size),
+                (operator.floordiv, (under,), -size // divisor),
+                (operator.neg, (), -(-size // divisor)),
+            )
+            below: Any = above
+            for target, further, value in steps:
+                below = graph.call_function(target, (below, *further))
+                below.meta["val"] = value
+        node.replace_all_uses_with(below)
+        graph.erase_node(node)
+        if not quotient.users:
+            graph.erase_node(quotient)
+    module.recompile()
 
 
 def write_onnx(
