@@ -47,6 +47,7 @@ def test_at_least_sixty_families_are_tried() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("narrow_vgg")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda spec: spec.name)
 def test_every_promised_pair_answers(encoder: Spec) -> None:

@@ -52,8 +52,9 @@ def test_several_seeds_of_narrow_models_are_averaged(tmp_path):
 def test_the_students_models_are_trained_and_compared_and_a_second_call_goes_on(tmp_path):
     write_folder(tmp_path / "halves")
 
-    run(tmp_path, "--steps", "1", "--models", "unet_l4", "deeplabv3@resnet18")
-    assert "resumed after step 1" in run(tmp_path, "--steps", "2", "--models", "unet_l4", "deeplabv3@resnet18")
+    narrow = ["--width", "0.25", "--models", "unet_l4"]
+    run(tmp_path, "--steps", "1", *narrow)
+    assert "resumed after step 1" in run(tmp_path, "--steps", "2", *narrow, "deeplabv3@resnet18")
     with (tmp_path / "out" / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["model"].rpartition("/")[2] for row in rows] == ["unet_l4", "deeplabv3@resnet18"]

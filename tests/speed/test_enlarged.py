@@ -10,8 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
-from zoo.heads import ScoreHead
-from zoo.interfaces import Decoder, Encoder, Features, FeatureSpec
+from zoo.interfaces import Decoder, Encoder, Features, FeatureSpec, Head
 from zoo.model import SegmentationModel
 from zoo.speed.enlarged import EnlargingConv, Postponed, enlarge_within, postponing
 
@@ -94,7 +93,13 @@ def test_who_looks_sees_what_it_would_have_seen() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"size": (8, 13)}, {"scale_factor": 3}, {"scale_factor": (2, 1)}, {"scale_factor": 2, "mode": "bilinear"}],
+    [
+        {"size": (8, 13)},
+        {"size": 12},
+        {"scale_factor": 3},
+        {"scale_factor": (2, 1)},
+        {"scale_factor": 2, "mode": "bilinear"},
+    ],
     ids=repr,
 )
 def test_other_enlargements_are_done_at_once(options) -> None:
@@ -103,6 +108,15 @@ def test_other_enlargements_are_done_at_once(options) -> None:
         found = F.interpolate(x, **options)
     assert type(found) is torch.Tensor
     assert torch.equal(found, F.interpolate(x, **options))
+
+
+def test_maps_that_do_not_fit_are_refused_as_ever() -> None:
+    with postponing():
+        seen = F.interpolate(torch.randn(1, 3, 4, 6), scale_factor=2)
+        for other in (torch.zeros(1, 3, 8, 13), torch.zeros(2, 3, 8, 12), torch.zeros(3, 8, 12)):
+            with pytest.raises(RuntimeError):
+                torch.cat([seen, other], dim=1)
+        assert torch.cat([seen, torch.zeros(1, 3, 8, 12, dtype=torch.float64)], dim=1).dtype == torch.float64
 
 
 def test_a_map_that_is_written_to_before_it_is_read_is_enlarged_at_once() -> None:
@@ -140,6 +154,17 @@ def test_other_convolutions_stay() -> None:
         assert enlarge_within(Reads(conv), torch.zeros(1, 3, 8, 8)) == 0
 
 
+class EnlargingHead(Head):
+    """Scores, enlarged by repeating cells: what comes out is a tensor like any other."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, x, size):
+        return F.interpolate(self.score(x), size=size, mode="nearest")
+
+
 class Halving(Encoder):
     features = (FeatureSpec("shallow", 6, 2, 0.0), FeatureSpec("deep", 8, 4, 0.0))
 
@@ -170,7 +195,7 @@ class Enlarging(Decoder):
 def halving_net(num_classes: int = 3, in_channels: int = 3) -> SegmentationModel:
     encoder = Halving()
     decoder = Enlarging({spec.name: spec for spec in encoder.features})
-    return SegmentationModel(encoder, decoder, ScoreHead(decoder.out.channels, num_classes))
+    return SegmentationModel(encoder, decoder, EnlargingHead(decoder.out.channels, num_classes))
 
 
 @pytest.mark.usefixtures("fresh_registry")
@@ -182,7 +207,9 @@ def test_a_decoder_of_somebody_else_gains_by_it() -> None:
     assert not any(isinstance(module, EnlargingConv) for module in model.modules())
     for size in ((32, 48), (33, 47)):
         x = torch.randn(1, 3, *size)
-        assert relative_difference(fast(x)["out"], model(x)["out"]) < 1e-6
+        found = fast(x)["out"]
+        assert type(found) is torch.Tensor
+        assert relative_difference(found, model(x)["out"]) < 1e-6
     with torch.inference_mode():
         x = torch.randn(1, 3, 32, 32)
         assert relative_difference(fast(x)["out"], model(x)["out"]) < 1e-6

@@ -48,7 +48,8 @@ class Part(NamedTuple):
 
     def whole(self) -> Tensor:
         """The part in its full size."""
-        return F.interpolate(self.map, scale_factor=2.0, mode="nearest") if self.enlarged else self.map
+        # Not by F.interpolate, which is what is postponed.
+        return torch.ops.aten.upsample_nearest2d(self.map, None, [2.0, 2.0]) if self.enlarged else self.map
 
 
 class Postponed(Tensor):
@@ -85,11 +86,15 @@ class Postponed(Tensor):
     ) -> Any:
         if func is torch.ops.aten.detach.default:
             return args[0]
-        if func is torch.ops.aten.cat.default and not kwargs and tuple(args[1:]) in ((1,), (-3,)):
+        if func is torch.ops.aten.cat.default and not kwargs and args[1:] in ((1,), (-3,)) and _alike(args[0]):
             return _beside(args[0])
         # Anything else looks at it.
         args, given = torch.utils._pytree.tree_map_only(Postponed, Postponed.whole, (args, dict(kwargs or {})))
         return func(*args, **given)
+
+
+def _alike(maps: Sequence[Tensor]) -> bool:
+    return len({(map_.dtype, map_.shape[:1], map_.shape[2:]) for map_ in maps}) == 1 and maps[0].ndim == 4
 
 
 def _beside(maps: Sequence[Tensor]) -> Postponed:
@@ -114,6 +119,11 @@ class postponing(TorchFunctionMode):  # noqa: N801  (a context manager, named as
         return func(*args, **given)
 
 
+def settled(x: Tensor) -> Tensor:
+    """The tensor itself, where it was postponed."""
+    return x.whole() if isinstance(x, Postponed) else x
+
+
 def _doubles(
     x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", *others: Any, **options: Any
 ) -> bool:
@@ -122,7 +132,7 @@ def _doubles(
     height, width = x.shape[2:]
     if size is None:
         return scale_factor in (2, (2, 2), [2, 2])
-    return (size, size) == (2 * height, 2 * width) or tuple(size) == (2 * height, 2 * width)
+    return ((size, size) if isinstance(size, int) else tuple(size)) == (2 * height, 2 * width)
 
 
 def enlarge_within(model: nn.Module, example: Tensor) -> int:

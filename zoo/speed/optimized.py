@@ -13,7 +13,7 @@ from zoo.inference.marks import fingerprint
 from zoo.inference.output_stride import Described
 from zoo.interfaces import Head
 from zoo.model import SegmentationModel
-from zoo.speed.enlarged import EnlargingConv, enlarge_within, postponing
+from zoo.speed.enlarged import EnlargingConv, enlarge_within, postponing, settled
 from zoo.speed.folding import fold_norms
 from zoo.speed.framed import frame_trunks
 from zoo.speed.fused import fuse, note_relus
@@ -72,13 +72,13 @@ class OptimizedModel(nn.Module):
         """Map (N, C, H, W), floating point and normalised, to ``{"out": logits (N, K, H, W)}``, float32."""
         run: Any = self._run or self.net
         with torch.no_grad(), kept_memory(), self._around():
-            return {key: answer.float() for key, answer in run(self._taken(x)).items()}
+            return {key: settled(answer).float() for key, answer in run(self._taken(x)).items()}
 
     def coarse_scores(self, x: Tensor) -> Tensor:
         """As `SegmentationModel.coarse_scores`, where there is a `head`."""
         assert self.net is not None
         with torch.no_grad(), kept_memory(), self._around():
-            return self.net.coarse_scores(self._taken(x))
+            return settled(self.net.coarse_scores(self._taken(x)))
 
     def _taken(self, x: Tensor) -> Tensor:
         return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
