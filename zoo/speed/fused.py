@@ -105,7 +105,7 @@ class FusedConv(nn.Module):
     def convolve(self, x: Tensor, padding: tuple[int, ...]) -> Tensor:
         """As `forward`, with another padding."""
         geometry = (padding, self.stride, self.dilation, self.groups)
-        if self.packed is None and torch.is_autocast_enabled(x.device.type):  # which these operators do not follow
+        if self._follows_autocast(x):
             found = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
             return rectified(found.relu_()) if self.rectifies else found
         weight = self.weight if self.packed is None else self.packed
@@ -113,9 +113,16 @@ class FusedConv(nn.Module):
         found = torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *geometry, after, [], "")
         return rectified(found) if self.rectifies else found
 
+    def _follows_autocast(self, x: Tensor) -> bool:
+        """Whether to leave it to torch's own convolution: oneDNN's operators do not follow autocast."""
+        return self.packed is None and torch.is_autocast_enabled(x.device.type)
+
     def add_to(self, sum_: Tensor, x: Tensor, rectifies: bool) -> Tensor:
         """Add what (N, C, h, w) becomes to (N, O, h', w'), in place; then the ReLU, if there is to be one."""
         geometry = (self.padding, self.stride, self.dilation, self.groups)
+        if self._follows_autocast(x):
+            sum_ += F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+            return rectified(sum_.relu_()) if rectifies else sum_
         weight = self.weight if self.packed is None else self.packed
         after = "relu" if rectifies else None
         torch.ops.mkldnn._convolution_pointwise_.binary(
